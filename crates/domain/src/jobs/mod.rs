@@ -1,0 +1,9 @@
+//! Work that is done after its cause was committed.
+
+mod model;
+mod ports;
+// mod runner;
+
+pub use model::{Job, JobKind, JobReport, JobState, LeasedJob, QueueDepth, RetryPolicy};
+pub use ports::{JobOutbox, JobQueue, Maintenance};
+/*TMP pub use runner::{JobOutcome, JobRunner}; TMP*/

@@ -1,0 +1,49 @@
+//! Where jobs are kept.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use time::OffsetDateTime;
+
+use super::{Job, JobReport, LeasedJob, QueueDepth};
+use crate::ids::MemoryId;
+use crate::privacy::MemoryScope;
+use crate::store::StoreError;
+
+/// Jobs as part of a unit of work: they exist exactly if it is committed.
+#[async_trait]
+pub trait JobOutbox: Send {
+    /// Adds a job of the owner.
+    async fn enqueue(&mut self, job: &Job) -> Result<(), StoreError>;
+    /// Ends a job together with its effects: `false` when the lease was lost meanwhile, and then the
+    /// unit of work must be dropped, because somebody else runs the job.
+    async fn complete(&mut self, lease: &LeasedJob) -> Result<bool, StoreError>;
+}
+
+/// Jobs as a worker sees them, of all users.
+#[async_trait]
+pub trait JobQueue: Send + Sync {
+    /// Claims up to `limit` jobs that are due, oldest first, until `now + lease`. No job is claimed
+    /// twice within a lease; when a lease ends without a word, the job is due again.
+    async fn claim(&self, now: OffsetDateTime, lease: Duration, limit: u32) -> Result<Vec<LeasedJob>, StoreError>;
+    /// Gives a job back to be tried at `at`; without effect when the lease was lost.
+    async fn retry(&self, lease: &LeasedJob, at: OffsetDateTime, reason: &str) -> Result<(), StoreError>;
+    /// Gives a job up for good but keeps it visible; without effect when the lease was lost.
+    async fn bury(&self, lease: &LeasedJob, reason: &str) -> Result<(), StoreError>;
+    /// How much work there is.
+    async fn depth(&self) -> Result<QueueDepth, StoreError>;
+    /// The jobs given up, newest first.
+    async fn dead(&self, limit: u32) -> Result<Vec<JobReport>, StoreError>;
+}
+
+/// The few things that go over all users, for start-up and for the operator.
+#[async_trait]
+pub trait Maintenance: Send + Sync {
+    /// Marks as interrupted every answer whose writer gave no sign of life since `before`; how many.
+    async fn interrupt_stale(&self, before: OffsetDateTime) -> Result<u64, StoreError>;
+    /// Profiles of all users, in a fixed order, those after `after`.
+    async fn scopes(&self, after: Option<MemoryScope>, limit: u32) -> Result<Vec<MemoryScope>, StoreError>;
+    /// Memories that are not in the index, or not with their vector where `with_vectors`, and have no
+    /// [`Index`](super::JobKind::Index) job pending; at most `limit`.
+    async fn unindexed(&self, with_vectors: bool, limit: u32) -> Result<Vec<(MemoryScope, MemoryId)>, StoreError>;
+}
