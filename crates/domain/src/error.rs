@@ -41,7 +41,10 @@ pub struct FieldError {
 impl FieldError {
     /// Names the field and what is wrong with it.
     pub fn new(field: &'static str, detail: impl Into<String>) -> Self {
-        Self { field, detail: detail.into() }
+        Self {
+            field,
+            detail: detail.into(),
+        }
     }
 }
 

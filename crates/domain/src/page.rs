@@ -32,7 +32,10 @@ pub struct PageRequest {
 impl PageRequest {
     /// The first `limit` items.
     pub fn first(limit: u32) -> Self {
-        Self { limit, position: Position::Offset(0) }
+        Self {
+            limit,
+            position: Position::Offset(0),
+        }
     }
 }
 
@@ -57,6 +60,9 @@ impl<T> Page<T> {
 
     /// The same page with every item changed by `f`.
     pub fn map<U>(self, f: impl FnMut(T) -> U) -> Page<U> {
-        Page { items: self.items.into_iter().map(f).collect(), next: self.next }
+        Page {
+            items: self.items.into_iter().map(f).collect(),
+            next: self.next,
+        }
     }
 }

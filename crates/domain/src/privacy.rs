@@ -76,7 +76,10 @@ impl FromStr for PrivacyMode {
     type Err = UnknownMode;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|mode| mode.as_str() == text).ok_or(UnknownMode)
+        Self::ALL
+            .into_iter()
+            .find(|mode| mode.as_str() == text)
+            .ok_or(UnknownMode)
     }
 }
 
@@ -103,7 +106,9 @@ impl RecallGrant {
 
     /// For the owner, who looks at a profile of their own, outside any session.
     pub fn by_owner(profile: &Profile) -> Self {
-        Self { scope: profile.scope() }
+        Self {
+            scope: profile.scope(),
+        }
     }
 
     /// What may be read.
@@ -127,12 +132,16 @@ impl LearnGrant {
 
     /// For the owner, who writes into a profile of their own, outside any session.
     pub fn by_owner(profile: &Profile) -> Self {
-        Self { scope: profile.scope() }
+        Self {
+            scope: profile.scope(),
+        }
     }
 
     /// To index what is stored already: that a memory exists proves that it was granted.
     pub fn to_index(memory: &Memory) -> Self {
-        Self { scope: memory.scope }
+        Self {
+            scope: memory.scope,
+        }
     }
 
     /// What may be written.
@@ -148,7 +157,14 @@ mod tests {
     #[test]
     fn one_truth_table() {
         let table = PrivacyMode::ALL.map(|m| (m.recalls(), m.learns(), m.persists()));
-        assert_eq!(table, [(true, true, true), (true, false, true), (false, false, false)]);
+        assert_eq!(
+            table,
+            [
+                (true, true, true),
+                (true, false, true),
+                (false, false, false)
+            ]
+        );
     }
 
     #[test]

@@ -105,6 +105,7 @@ impl Classify for StoreError {
     }
 
     fn retry_after(&self) -> Option<std::time::Duration> {
-        matches!(self, Self::Busy(_) | Self::Unavailable(_)).then(|| std::time::Duration::from_secs(1))
+        matches!(self, Self::Busy(_) | Self::Unavailable(_))
+            .then(|| std::time::Duration::from_secs(1))
     }
 }

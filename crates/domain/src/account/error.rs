@@ -89,20 +89,33 @@ impl Classify for AccountError {
         match self {
             Self::Email(_) => "That is not an e-mail address.".to_owned(),
             Self::Password(_) => {
-                format!("A password needs at least {} characters.", Password::MIN_CHARS)
+                format!(
+                    "A password needs at least {} characters.",
+                    Password::MIN_CHARS
+                )
             }
             Self::EmailTaken => "This e-mail address is already registered.".to_owned(),
             Self::BadCredentials => "The e-mail address or the password is wrong.".to_owned(),
-            Self::BadToken => "The access token is missing, expired or not valid. Log in again.".to_owned(),
+            Self::BadToken => {
+                "The access token is missing, expired or not valid. Log in again.".to_owned()
+            }
             Self::BadApiKey => "The API key is unknown, expired or revoked.".to_owned(),
-            Self::MissingScope(scope) => format!("This API key lacks the scope '{}'.", scope.as_str()),
-            Self::KeyNotAllowed => "This needs a user's access token; an API key is not enough.".to_owned(),
+            Self::MissingScope(scope) => {
+                format!("This API key lacks the scope '{}'.", scope.as_str())
+            }
+            Self::KeyNotAllowed => {
+                "This needs a user's access token; an API key is not enough.".to_owned()
+            }
             Self::ApiKeyNotFound => "No such API key.".to_owned(),
             Self::ApiKeyDraft(_) => "The API key cannot be made like this.".to_owned(),
             Self::UserNotFound => "No such user.".to_owned(),
-            Self::Hash(HashError::Busy) => "Too many log-ins at once. Try again in a moment.".to_owned(),
+            Self::Hash(HashError::Busy) => {
+                "Too many log-ins at once. Try again in a moment.".to_owned()
+            }
             Self::Hash(HashError::Failed(_)) => "Something went wrong on our side.".to_owned(),
-            Self::Provider(_) => "The identity service is not available. Try again in a moment.".to_owned(),
+            Self::Provider(_) => {
+                "The identity service is not available. Try again in a moment.".to_owned()
+            }
             Self::Store(error) => error.detail(),
         }
     }

@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 
 use super::{
-    AccessClaims, AccountDirectory, AccountError, Email, Identity, IdentityProvider, Login, Password,
-    PasswordHasher, PasswordVerdict, RefreshClaims, SignUp, SignedIn, TokenAuthority, Tokens, User,
+    AccessClaims, AccountDirectory, AccountError, Email, Identity, IdentityProvider, Login,
+    Password, PasswordHasher, PasswordVerdict, RefreshClaims, SignUp, SignedIn, TokenAuthority,
+    Tokens, User,
 };
 use crate::clock::{Clock, IdGenerator};
 use crate::ids::{LoginId, ProfileId, UserId};
@@ -24,7 +25,9 @@ pub struct LocalIdentityConfig {
 
 impl Default for LocalIdentityConfig {
     fn default() -> Self {
-        Self { login_lifetime: Duration::from_secs(30 * 24 * 3600) }
+        Self {
+            login_lifetime: Duration::from_hours(30 * 24),
+        }
     }
 }
 
@@ -50,7 +53,15 @@ impl LocalIdentity {
         ids: Arc<dyn IdGenerator>,
         config: LocalIdentityConfig,
     ) -> Self {
-        Self { store, directory, hasher, tokens, clock, ids, config }
+        Self {
+            store,
+            directory,
+            hasher,
+            tokens,
+            clock,
+            ids,
+            config,
+        }
     }
 
     fn new_login(&self, user: UserId, now: OffsetDateTime) -> Login {
@@ -64,13 +75,30 @@ impl LocalIdentity {
         }
     }
 
-    fn tokens(&self, login: LoginId, user: UserId, generation: u32) -> Result<Tokens, AccountError> {
+    fn tokens(
+        &self,
+        login: LoginId,
+        user: UserId,
+        generation: u32,
+    ) -> Result<Tokens, AccountError> {
         let issued_at = self.clock.now();
         let expires_in = self.tokens.access_lifetime();
-        let claims = AccessClaims { user, login, issued_at, expires_at: issued_at + expires_in };
-        let access = self.tokens.access(&claims).map_err(|_| AccountError::BadToken)?;
+        let claims = AccessClaims {
+            user,
+            login,
+            issued_at,
+            expires_at: issued_at + expires_in,
+        };
+        let access = self
+            .tokens
+            .access(&claims)
+            .map_err(|_| AccountError::BadToken)?;
         let refresh = self.tokens.refresh(RefreshClaims { login, generation });
-        Ok(Tokens { access, refresh, expires_in })
+        Ok(Tokens {
+            access,
+            refresh,
+            expires_in,
+        })
     }
 }
 
@@ -80,7 +108,13 @@ impl IdentityProvider for LocalIdentity {
         let hash = self.hasher.hash(password).await?;
         let now = self.clock.now();
         let id = UserId::new(self.ids.next());
-        let user = User { id, email: email.clone(), is_active: true, created_at: now, updated_at: now };
+        let user = User {
+            id,
+            email: email.clone(),
+            is_active: true,
+            created_at: now,
+            updated_at: now,
+        };
         let profile = Profile::first(ProfileId::new(self.ids.next()), id, now);
         let login = self.new_login(id, now);
 
@@ -99,10 +133,15 @@ impl IdentityProvider for LocalIdentity {
 
     async fn log_in(&self, email: &Email, password: &Password) -> Result<SignedIn, AccountError> {
         let credential = self.directory.credential(email).await?;
-        let verdict = self.hasher.verify(password, credential.as_ref().map(|c| &c.hash)).await?;
+        let verdict = self
+            .hasher
+            .verify(password, credential.as_ref().map(|c| &c.hash))
+            .await?;
         let user_id = match (verdict, credential) {
             (PasswordVerdict::NoMatch, _) | (_, None) => return Err(AccountError::BadCredentials),
-            (_, Some(credential)) if !credential.is_active => return Err(AccountError::BadCredentials),
+            (_, Some(credential)) if !credential.is_active => {
+                return Err(AccountError::BadCredentials);
+            }
             (_, Some(credential)) => credential.user,
         };
         let upgraded = match verdict {
@@ -113,19 +152,33 @@ impl IdentityProvider for LocalIdentity {
         let login = self.new_login(user_id, now);
 
         let mut work = self.store.begin(user_id).await?;
-        let user = work.users().find().await?.ok_or(AccountError::BadCredentials)?;
+        let user = work
+            .users()
+            .find()
+            .await?
+            .ok_or(AccountError::BadCredentials)?;
         if let Some(hash) = &upgraded {
             work.users().set_password(hash, now).await?;
         }
         work.logins().add(&login).await?;
         work.commit().await?;
 
-        Ok(SignedIn { user, tokens: self.tokens(login.id, user_id, login.generation)? })
+        Ok(SignedIn {
+            user,
+            tokens: self.tokens(login.id, user_id, login.generation)?,
+        })
     }
 
     async fn refresh(&self, refresh_token: &str) -> Result<SignedIn, AccountError> {
-        let claims = self.tokens.verify_refresh(refresh_token).map_err(|_| AccountError::BadToken)?;
-        let state = self.directory.login(claims.login).await?.ok_or(AccountError::BadToken)?;
+        let claims = self
+            .tokens
+            .verify_refresh(refresh_token)
+            .map_err(|_| AccountError::BadToken)?;
+        let state = self
+            .directory
+            .login(claims.login)
+            .await?
+            .ok_or(AccountError::BadToken)?;
         let now = self.clock.now();
         if !state.is_alive(now) {
             return Err(AccountError::BadToken);
@@ -145,24 +198,38 @@ impl IdentityProvider for LocalIdentity {
             return Err(AccountError::BadToken);
         };
         work.commit().await?;
-        Ok(SignedIn { user, tokens: self.tokens(login.id, login.user, generation)? })
+        Ok(SignedIn {
+            user,
+            tokens: self.tokens(login.id, login.user, generation)?,
+        })
     }
 
     async fn log_out(&self, identity: &Identity) -> Result<(), AccountError> {
         let mut work = self.store.begin(identity.user).await?;
-        work.logins().revoke(identity.login, self.clock.now()).await?;
+        work.logins()
+            .revoke(identity.login, self.clock.now())
+            .await?;
         work.commit().await?;
         Ok(())
     }
 
     async fn authenticate(&self, access_token: &str) -> Result<Identity, AccountError> {
         let now = self.clock.now();
-        let claims =
-            self.tokens.verify_access(access_token, now).map_err(|_| AccountError::BadToken)?;
-        let state = self.directory.login(claims.login).await?.ok_or(AccountError::BadToken)?;
+        let claims = self
+            .tokens
+            .verify_access(access_token, now)
+            .map_err(|_| AccountError::BadToken)?;
+        let state = self
+            .directory
+            .login(claims.login)
+            .await?
+            .ok_or(AccountError::BadToken)?;
         if state.login.user != claims.user || !state.is_alive(now) {
             return Err(AccountError::BadToken);
         }
-        Ok(Identity { user: claims.user, login: claims.login })
+        Ok(Identity {
+            user: claims.user,
+            login: claims.login,
+        })
     }
 }

@@ -79,7 +79,11 @@ pub struct Password(String);
 
 /// The password is too short or too long.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a password has {} to {} characters", Password::MIN_CHARS, Password::MAX_BYTES)]
+#[error(
+    "a password has {} to {} characters",
+    Password::MIN_CHARS,
+    Password::MAX_BYTES
+)]
 pub struct WeakPassword;
 
 impl Password {
@@ -98,7 +102,11 @@ impl Password {
 
     /// A password that is being tried: any text, cut to nothing when it is too long to be one.
     pub fn attempt(text: String) -> Self {
-        Self(if text.len() > Self::MAX_BYTES { String::new() } else { text })
+        Self(if text.len() > Self::MAX_BYTES {
+            String::new()
+        } else {
+            text
+        })
     }
 
     /// The secret itself, for the hasher only.
@@ -180,7 +188,9 @@ pub struct Tokens {
 
 impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tokens").field("expires_in", &self.expires_in).finish_non_exhaustive()
+        f.debug_struct("Tokens")
+            .field("expires_in", &self.expires_in)
+            .finish_non_exhaustive()
     }
 }
 
@@ -323,15 +333,36 @@ mod tests {
 
     #[test]
     fn one_person_has_one_spelling() {
-        for text in ["Ada@Example.org", " ada@example.org ", "ada@EXAMPLE.ORG", "ａda@example.org"] {
-            assert_eq!(text.parse::<Email>().map(|e| e.0), Ok("ada@example.org".to_owned()), "{text:?}");
+        for text in [
+            "Ada@Example.org",
+            " ada@example.org ",
+            "ada@EXAMPLE.ORG",
+            "ａda@example.org",
+        ] {
+            assert_eq!(
+                text.parse::<Email>().map(|e| e.0),
+                Ok("ada@example.org".to_owned()),
+                "{text:?}"
+            );
         }
     }
 
     #[test]
     fn what_is_no_address_is_refused() {
         let long = format!("{}@example.org", "a".repeat(250));
-        for text in ["", "ada", "@example.org", "ada@", "a b@c.d", "a@b@c.d", "a\0@b.c", "a@.b", "a@-b.c", "a@b..c", &long] {
+        for text in [
+            "",
+            "ada",
+            "@example.org",
+            "ada@",
+            "a b@c.d",
+            "a@b@c.d",
+            "a\0@b.c",
+            "a@.b",
+            "a@-b.c",
+            "a@b..c",
+            &long,
+        ] {
             assert_eq!(text.parse::<Email>(), Err(BadEmail), "{text:?}");
         }
     }

@@ -21,7 +21,11 @@ pub trait UserRepository: Send {
     /// [`StoreError::Conflict`] on `email` when the address, or on `user` when the id, is taken.
     async fn add(&mut self, user: &User, hash: Option<&PasswordHash>) -> Result<(), StoreError>;
     /// Replaces the password hash; `false` when there is no such account.
-    async fn set_password(&mut self, hash: &PasswordHash, at: OffsetDateTime) -> Result<bool, StoreError>;
+    async fn set_password(
+        &mut self,
+        hash: &PasswordHash,
+        at: OffsetDateTime,
+    ) -> Result<bool, StoreError>;
     /// Removes the account and everything that belongs to it; idempotent.
     async fn remove(&mut self) -> Result<bool, StoreError>;
 }

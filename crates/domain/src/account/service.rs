@@ -31,7 +31,14 @@ impl AccountService {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdGenerator>,
     ) -> Self {
-        Self { identity, store, directory, tokens, clock, ids }
+        Self {
+            identity,
+            store,
+            directory,
+            tokens,
+            clock,
+            ids,
+        }
     }
 
     /// Makes an account with its first profile, all or nothing.
@@ -44,7 +51,9 @@ impl AccountService {
     /// Logs in. An unknown address, one that is no address, and a wrong password answer alike.
     pub async fn log_in(&self, email: &str, password: String) -> Result<SignedIn, AccountError> {
         let email: Email = email.parse().map_err(|_| AccountError::BadCredentials)?;
-        self.identity.log_in(&email, &Password::attempt(password)).await
+        self.identity
+            .log_in(&email, &Password::attempt(password))
+            .await
     }
 
     /// The next pair of tokens.
@@ -60,17 +69,30 @@ impl AccountService {
     /// Who an access token speaks for.
     pub async fn authenticate(&self, access_token: &str) -> Result<Actor, AccountError> {
         let identity = self.identity.authenticate(access_token).await?;
-        Ok(Actor { user: identity.user, via: Via::Login(identity) })
+        Ok(Actor {
+            user: identity.user,
+            via: Via::Login(identity),
+        })
     }
 
     /// Who an API key acts for.
     pub async fn authenticate_key(&self, secret: &str) -> Result<Actor, AccountError> {
-        let hash = self.tokens.api_key_hash(secret).ok_or(AccountError::BadApiKey)?;
-        let key = self.directory.api_key(&hash).await?.ok_or(AccountError::BadApiKey)?;
+        let hash = self
+            .tokens
+            .api_key_hash(secret)
+            .ok_or(AccountError::BadApiKey)?;
+        let key = self
+            .directory
+            .api_key(&hash)
+            .await?
+            .ok_or(AccountError::BadApiKey)?;
         if !key.is_alive(self.clock.now()) {
             return Err(AccountError::BadApiKey);
         }
-        Ok(Actor { user: key.user, via: Via::ApiKey(key.id, key.scopes) })
+        Ok(Actor {
+            user: key.user,
+            via: Via::ApiKey(key.id, key.scopes),
+        })
     }
 
     /// The caller's account.
@@ -88,7 +110,10 @@ impl AccountService {
         actor.require_login()?;
         let now = self.clock.now();
         check_draft(&draft, now)?;
-        let minted = self.tokens.mint_api_key().map_err(|e| AccountError::Provider(Box::new(e)))?;
+        let minted = self
+            .tokens
+            .mint_api_key()
+            .map_err(|e| AccountError::Provider(Box::new(e)))?;
         let key = ApiKey {
             id: ApiKeyId::new(self.ids.next()),
             user: actor.user,
@@ -130,10 +155,17 @@ fn check_draft(draft: &ApiKeyDraft, now: time::OffsetDateTime) -> Result<(), Acc
         wrong.push(FieldError::new("name", "1 to 100 characters"));
     }
     if draft.scopes.is_empty() {
-        wrong.push(FieldError::new("scopes", "at least one of read, write, chat"));
+        wrong.push(FieldError::new(
+            "scopes",
+            "at least one of read, write, chat",
+        ));
     }
     if draft.expires_at.is_some_and(|end| end <= now) {
         wrong.push(FieldError::new("expires_at", "must be in the future"));
     }
-    if wrong.is_empty() { Ok(()) } else { Err(AccountError::ApiKeyDraft(wrong)) }
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(AccountError::ApiKeyDraft(wrong))
+    }
 }

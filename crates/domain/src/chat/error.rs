@@ -79,7 +79,9 @@ impl Classify for ModelError {
         match self {
             Self::Missing { way_out } => format!("There is no chat model: {way_out}."),
             Self::Busy => "The model is busy. Try again in a moment.".to_owned(),
-            Self::RateLimited { .. } => "The model service limits the rate of calls. Try again later.".to_owned(),
+            Self::RateLimited { .. } => {
+                "The model service limits the rate of calls. Try again later.".to_owned()
+            }
             Self::Unauthorized => "The model service refused this server's credentials.".to_owned(),
             Self::Refused => "The model declined to answer this.".to_owned(),
             Self::PromptTooLong => "The message is too long for the model.".to_owned(),
@@ -92,9 +94,11 @@ impl Classify for ModelError {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::RateLimited { retry_after } => Some(retry_after.unwrap_or(Duration::from_secs(10))),
+            Self::RateLimited { retry_after } => {
+                Some(retry_after.unwrap_or(Duration::from_secs(10)))
+            }
             Self::Busy | Self::Unavailable(_) => Some(Duration::from_secs(2)),
-            Self::Missing { .. } => Some(Duration::from_secs(60)),
+            Self::Missing { .. } => Some(Duration::from_mins(1)),
             _ => None,
         }
     }
@@ -180,7 +184,9 @@ impl Classify for ChatError {
 
     fn fields(&self) -> Vec<FieldError> {
         match self {
-            Self::Empty | Self::TooLong => vec![FieldError::new("message", "1 to 10000 characters")],
+            Self::Empty | Self::TooLong => {
+                vec![FieldError::new("message", "1 to 10000 characters")]
+            }
             Self::Nul => vec![FieldError::new("message", "no NUL characters")],
             Self::Model(ModelError::PromptTooLong) => {
                 vec![FieldError::new("message", "longer than the model's window")]

@@ -3,14 +3,14 @@
 mod error;
 mod model;
 mod ports;
-// mod prompt;
-// mod queue;
-// mod service;
+mod prompt;
+mod queue;
+mod service;
 
 pub use error::{ChatError, ModelError};
 pub use model::{Question, RecallNote, TurnEvent, TurnOutcome, TurnStart, TurnStream};
 pub use ports::{
     ChatModel, ModelLimits, Prompt, PromptMessage, ReplyEvent, ReplyStream, WholeReply, complete,
 };
-/*TMP pub use prompt::{build as build_prompt, PromptParts}; TMP*/
-/*TMP pub use service::{TurnConfig, TurnService}; TMP*/
+pub use prompt::{PromptParts, build as build_prompt};
+pub use service::{TurnConfig, TurnService};

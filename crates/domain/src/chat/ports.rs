@@ -95,8 +95,17 @@ pub async fn complete(model: &dyn ChatModel, prompt: Prompt) -> Result<WholeRepl
     while let Some(event) = stream.next().await {
         match event? {
             ReplyEvent::Delta(delta) => content.push_str(&delta),
-            ReplyEvent::Finished { model, finish, usage } => {
-                return Ok(WholeReply { content, model, finish, usage });
+            ReplyEvent::Finished {
+                model,
+                finish,
+                usage,
+            } => {
+                return Ok(WholeReply {
+                    content,
+                    model,
+                    finish,
+                    usage,
+                });
             }
         }
     }

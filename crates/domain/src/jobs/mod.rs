@@ -2,8 +2,8 @@
 
 mod model;
 mod ports;
-// mod runner;
+mod runner;
 
 pub use model::{Job, JobKind, JobReport, JobState, LeasedJob, QueueDepth, RetryPolicy};
-pub use ports::{JobOutbox, JobQueue, Maintenance};
-/*TMP pub use runner::{JobOutcome, JobRunner}; TMP*/
+pub use ports::{JobOutbox, JobQueue, Maintenance, WorkSignal};
+pub use runner::{JobOutcome, JobRunner};

@@ -97,7 +97,11 @@ pub struct RetryPolicy {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { base: Duration::from_secs(2), cap: Duration::from_secs(600), max_attempts: 10 }
+        Self {
+            base: Duration::from_secs(2),
+            cap: Duration::from_mins(10),
+            max_attempts: 10,
+        }
     }
 }
 
@@ -118,8 +122,14 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_the_cap_and_end() {
-        let policy = RetryPolicy { base: Duration::from_secs(2), cap: Duration::from_secs(10), max_attempts: 5 };
-        let waits: Vec<_> = (1..=5).map(|n| policy.wait(n).map(|d| d.as_secs())).collect();
+        let policy = RetryPolicy {
+            base: Duration::from_secs(2),
+            cap: Duration::from_secs(10),
+            max_attempts: 5,
+        };
+        let waits: Vec<_> = (1..=5)
+            .map(|n| policy.wait(n).map(|d| d.as_secs()))
+            .collect();
         assert_eq!(waits, [Some(2), Some(4), Some(8), Some(10), None]);
     }
 }

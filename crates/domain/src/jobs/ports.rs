@@ -25,9 +25,19 @@ pub trait JobOutbox: Send {
 pub trait JobQueue: Send + Sync {
     /// Claims up to `limit` jobs that are due, oldest first, until `now + lease`. No job is claimed
     /// twice within a lease; when a lease ends without a word, the job is due again.
-    async fn claim(&self, now: OffsetDateTime, lease: Duration, limit: u32) -> Result<Vec<LeasedJob>, StoreError>;
+    async fn claim(
+        &self,
+        now: OffsetDateTime,
+        lease: Duration,
+        limit: u32,
+    ) -> Result<Vec<LeasedJob>, StoreError>;
     /// Gives a job back to be tried at `at`; without effect when the lease was lost.
-    async fn retry(&self, lease: &LeasedJob, at: OffsetDateTime, reason: &str) -> Result<(), StoreError>;
+    async fn retry(
+        &self,
+        lease: &LeasedJob,
+        at: OffsetDateTime,
+        reason: &str,
+    ) -> Result<(), StoreError>;
     /// Gives a job up for good but keeps it visible; without effect when the lease was lost.
     async fn bury(&self, lease: &LeasedJob, reason: &str) -> Result<(), StoreError>;
     /// How much work there is.
@@ -42,8 +52,22 @@ pub trait Maintenance: Send + Sync {
     /// Marks as interrupted every answer whose writer gave no sign of life since `before`; how many.
     async fn interrupt_stale(&self, before: OffsetDateTime) -> Result<u64, StoreError>;
     /// Profiles of all users, in a fixed order, those after `after`.
-    async fn scopes(&self, after: Option<MemoryScope>, limit: u32) -> Result<Vec<MemoryScope>, StoreError>;
+    async fn scopes(
+        &self,
+        after: Option<MemoryScope>,
+        limit: u32,
+    ) -> Result<Vec<MemoryScope>, StoreError>;
     /// Memories that are not in the index, or not with their vector where `with_vectors`, and have no
     /// [`Index`](super::JobKind::Index) job pending; at most `limit`.
-    async fn unindexed(&self, with_vectors: bool, limit: u32) -> Result<Vec<(MemoryScope, MemoryId)>, StoreError>;
+    async fn unindexed(
+        &self,
+        with_vectors: bool,
+        limit: u32,
+    ) -> Result<Vec<(MemoryScope, MemoryId)>, StoreError>;
+}
+
+/// Wakes the worker of this process, so that work need not wait for its next look.
+pub trait WorkSignal: Send + Sync {
+    /// There is a new job.
+    fn work_added(&self);
 }

@@ -30,7 +30,9 @@ impl Origin {
 
     /// The origin of that name.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Extracted, Self::Manual, Self::Copied].into_iter().find(|o| o.as_str() == text)
+        [Self::Extracted, Self::Manual, Self::Copied]
+            .into_iter()
+            .find(|o| o.as_str() == text)
     }
 }
 
@@ -52,7 +54,10 @@ impl MemoryContent {
         if text.contains('\0') {
             return Err(BadMemory);
         }
-        let visible: String = text.chars().filter(|c| c.is_whitespace() || !is_invisible(*c)).collect();
+        let visible: String = text
+            .chars()
+            .filter(|c| c.is_whitespace() || !is_invisible(*c))
+            .collect();
         let folded = visible.split_whitespace().collect::<Vec<_>>().join(" ");
         if folded.is_empty() || folded.chars().count() > Self::MAX_CHARS {
             return Err(BadMemory);
@@ -158,7 +163,9 @@ impl Embedding {
         if !norm.is_finite() || norm <= f32::EPSILON {
             return None;
         }
-        values.iter_mut().for_each(|v| *v /= norm);
+        for value in &mut values {
+            *value /= norm;
+        }
         Some(Self(values))
     }
 
@@ -180,13 +187,22 @@ mod tests {
     #[test]
     fn one_statement_has_one_fingerprint() {
         let print = |text: &str| MemoryContent::new(text).map(|c| c.fingerprint());
-        assert_eq!(print("My dog is called Rex."), print("  my dog  is called\nREX"));
-        assert_ne!(print("My dog is called Rex."), print("My dog is called Max."));
+        assert_eq!(
+            print("My dog is called Rex."),
+            print("  my dog  is called\nREX")
+        );
+        assert_ne!(
+            print("My dog is called Rex."),
+            print("My dog is called Max.")
+        );
     }
 
     #[test]
     fn content_is_visible_bounded_text() {
-        assert_eq!(MemoryContent::new("a\u{200B}b\u{E0041}c").map(|c| c.0), Ok("abc".to_owned()));
+        assert_eq!(
+            MemoryContent::new("a\u{200B}b\u{E0041}c").map(|c| c.0),
+            Ok("abc".to_owned())
+        );
         for text in ["", " \n\t ", "\u{200B}", "a\0b", &"x".repeat(2001)] {
             assert_eq!(MemoryContent::new(text), Err(BadMemory), "{text:?}");
         }
@@ -194,8 +210,16 @@ mod tests {
 
     #[test]
     fn a_vector_has_length_one_or_is_none() {
-        assert_eq!(Embedding::new(vec![3.0, 4.0]), Some(Embedding(vec![0.6, 0.8])));
-        for values in [vec![], vec![0.0, 0.0], vec![f32::NAN, 1.0], vec![f32::INFINITY]] {
+        assert_eq!(
+            Embedding::new(vec![3.0, 4.0]),
+            Some(Embedding(vec![0.6, 0.8]))
+        );
+        for values in [
+            vec![],
+            vec![0.0, 0.0],
+            vec![f32::NAN, 1.0],
+            vec![f32::INFINITY],
+        ] {
             assert_eq!(Embedding::new(values), None);
         }
     }

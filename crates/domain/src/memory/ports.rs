@@ -28,18 +28,33 @@ pub trait MemoryRepository: Send {
     /// the source is not a message of the owner stamped `normal`.
     async fn add(&mut self, grant: &LearnGrant, memory: &Memory) -> Result<Stored, StoreError>;
     /// Those of these memories that exist in the scope, in the order asked for.
-    async fn find(&mut self, grant: &RecallGrant, ids: &[MemoryId]) -> Result<Vec<Memory>, StoreError>;
+    async fn find(
+        &mut self,
+        grant: &RecallGrant,
+        ids: &[MemoryId],
+    ) -> Result<Vec<Memory>, StoreError>;
     /// The memories of the scope, newest first, ties by id, largest first. A cursor's key is the time
     /// of making in microseconds since 1970.
-    async fn list(&mut self, grant: &RecallGrant, page: PageRequest) -> Result<Page<Memory>, StoreError>;
+    async fn list(
+        &mut self,
+        grant: &RecallGrant,
+        page: PageRequest,
+    ) -> Result<Page<Memory>, StoreError>;
     /// Stores content, version and time of change, if the stored version is the one before: otherwise,
     /// and when it is gone, `false`. A removed memory is never brought back.
     /// [`StoreError::Conflict`] on `memory` when the profile holds the same statement already.
     async fn update(&mut self, grant: &LearnGrant, memory: &Memory) -> Result<bool, StoreError>;
     /// Removes these memories of the scope, or all of it; answers with those that were there.
-    async fn remove(&mut self, scope: MemoryScope, ids: Option<&[MemoryId]>) -> Result<Vec<MemoryId>, StoreError>;
+    async fn remove(
+        &mut self,
+        scope: MemoryScope,
+        ids: Option<&[MemoryId]>,
+    ) -> Result<Vec<MemoryId>, StoreError>;
     /// Removes the memories drawn from a session or message, in whatever profile of the owner.
-    async fn remove_drawn(&mut self, from: DrawnFrom) -> Result<Vec<(MemoryScope, MemoryId)>, StoreError>;
+    async fn remove_drawn(
+        &mut self,
+        from: DrawnFrom,
+    ) -> Result<Vec<(MemoryScope, MemoryId)>, StoreError>;
     /// The memory to be indexed, whatever its profile: for jobs, which know no more than its id.
     async fn find_for_index(&mut self, id: MemoryId) -> Result<Option<Memory>, StoreError>;
     /// Records that the index holds this version of a memory, with its vector or by words alone.
@@ -111,7 +126,9 @@ impl Classify for IndexError {
 
     fn detail(&self) -> String {
         match self {
-            Self::WrongSpace { .. } => "The memory index must be rebuilt for the present embedding model.",
+            Self::WrongSpace { .. } => {
+                "The memory index must be rebuilt for the present embedding model."
+            }
             Self::Unavailable(_) => "The memory index is not available. Try again in a moment.",
         }
         .to_owned()
@@ -131,13 +148,21 @@ pub trait MemoryIndex: Send + Sync {
     async fn adopt(&self, space: &EmbeddingSpace) -> Result<(), IndexError>;
     /// The best `limit` by vector and the best `limit` by words, each memory once, with both scores,
     /// in no promised order. An empty query finds nothing.
-    async fn search(&self, grant: &RecallGrant, query: &IndexQuery) -> Result<Vec<IndexHit>, IndexError>;
+    async fn search(
+        &self,
+        grant: &RecallGrant,
+        query: &IndexQuery,
+    ) -> Result<Vec<IndexHit>, IndexError>;
     /// Writes entries; an entry for a memory that has one replaces it. Durable and visible to the next
     /// search when it returns. A vector of another length than the recorded space is
     /// [`IndexError::WrongSpace`]. An entry whose memory has no row may be left out.
     async fn upsert(&self, grant: &LearnGrant, entries: Vec<IndexEntry>) -> Result<(), IndexError>;
     /// Removes entries of the scope, `None` for all of it; idempotent, and gone when it returns.
-    async fn remove(&self, scope: MemoryScope, memories: Option<&[MemoryId]>) -> Result<(), IndexError>;
+    async fn remove(
+        &self,
+        scope: MemoryScope,
+        memories: Option<&[MemoryId]>,
+    ) -> Result<(), IndexError>;
     /// The memories that have an entry in the scope, in the order of their ids: to prove that one is
     /// gone, and to compare with SQL.
     async fn entries(&self, scope: MemoryScope) -> Result<Vec<MemoryId>, IndexError>;
@@ -169,7 +194,11 @@ pub trait Embedder: Send + Sync {
     /// The space its vectors belong to.
     fn space(&self) -> &EmbeddingSpace;
     /// As many vectors as texts, in their order. The same text gives the same vector (to 1e-5).
-    async fn embed(&self, texts: Vec<String>, purpose: EmbeddingPurpose) -> Result<Vec<Embedding>, EmbedError>;
+    async fn embed(
+        &self,
+        texts: Vec<String>,
+        purpose: EmbeddingPurpose,
+    ) -> Result<Vec<Embedding>, EmbedError>;
 }
 
 /// What a person said, as far as it may be learned from.
@@ -202,5 +231,9 @@ pub enum ExtractError {
 pub trait MemoryExtractor: Send + Sync {
     /// At most a few candidates, each with the words it rests on; none when there is nothing. The grant
     /// proves that this may be learned from.
-    async fn extract(&self, grant: &LearnGrant, utterance: &Utterance) -> Result<Vec<Candidate>, ExtractError>;
+    async fn extract(
+        &self,
+        grant: &LearnGrant,
+        utterance: &Utterance,
+    ) -> Result<Vec<Candidate>, ExtractError>;
 }

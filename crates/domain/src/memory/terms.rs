@@ -29,14 +29,22 @@ impl Terms {
         let mut counts = BTreeMap::<u32, u32>::new();
         let mut add = |word: &str| *counts.entry(fnv1a(word)).or_default() += 1;
         let folded = folded.replace(['\'', '’'], "");
-        for word in folded.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()) {
+        for word in folded
+            .split(|c: char| !c.is_alphanumeric())
+            .filter(|w| !w.is_empty())
+        {
             if word.chars().any(is_unspaced) {
                 pairs(word).for_each(|pair| add(&pair));
             } else if !STOP_WORDS.contains(&word) {
                 add(&stemmer.stem(word));
             }
         }
-        Self(counts.into_iter().map(|(term, count)| TermCount { term, count }).collect())
+        Self(
+            counts
+                .into_iter()
+                .map(|(term, count)| TermCount { term, count })
+                .collect(),
+        )
     }
 
     /// Terms as they were stored; they must be in the order of their hashes.
@@ -72,7 +80,9 @@ fn is_unspaced(c: char) -> bool {
 }
 
 fn fnv1a(word: &str) -> u32 {
-    word.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+    word.bytes().fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
 }
 
 /// Words that say nothing about what a text is about.
@@ -96,8 +106,15 @@ mod tests {
     fn a_question_meets_its_answer() {
         let memory = Terms::of("My dogs are called Rex and Ajax.");
         let question = Terms::of("What is my DOG’s call-name?");
-        let common = question.counts().iter().filter(|q| memory.counts().iter().any(|m| m.term == q.term));
-        assert_eq!(common.count(), 1, "call; dogs and dog's differ by the apostrophe rule only");
+        let common = question
+            .counts()
+            .iter()
+            .filter(|q| memory.counts().iter().any(|m| m.term == q.term));
+        assert_eq!(
+            common.count(),
+            1,
+            "call; dogs and dog's differ by the apostrophe rule only"
+        );
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 mod model;
 mod ports;
-// mod service;
+mod service;
 
 pub use model::{BadProfile, Profile, ProfileChange, ProfileView};
 pub use ports::ProfileRepository;
-/*TMP pub use service::{ProfileError, ProfileService}; TMP*/
+pub use service::{ProfileError, ProfileService};

@@ -52,7 +52,15 @@ impl Profile {
     /// The profile that comes with an account.
     pub fn first(id: ProfileId, user: UserId, now: OffsetDateTime) -> Self {
         let name = "Default".to_owned();
-        Self { id, user, name, description: None, is_default: true, created_at: now, updated_at: now }
+        Self {
+            id,
+            user,
+            name,
+            description: None,
+            is_default: true,
+            created_at: now,
+            updated_at: now,
+        }
     }
 
     /// A new profile; the name is trimmed.
@@ -64,7 +72,10 @@ impl Profile {
         is_default: bool,
         now: OffsetDateTime,
     ) -> Result<Self, BadProfile> {
-        let mut profile = Self { is_default, ..Self::first(id, user, now) };
+        let mut profile = Self {
+            is_default,
+            ..Self::first(id, user, now)
+        };
         let change = ProfileChange {
             name: Some(name.to_owned()),
             description: Some(description),
@@ -84,7 +95,15 @@ impl Profile {
         created_at: OffsetDateTime,
         updated_at: OffsetDateTime,
     ) -> Self {
-        Self { id, user, name, description, is_default, created_at, updated_at }
+        Self {
+            id,
+            user,
+            name,
+            description,
+            is_default,
+            created_at,
+            updated_at,
+        }
     }
 
     /// Changes name and description; on an error nothing has changed.
@@ -151,6 +170,9 @@ impl Profile {
 
     /// The wall around its memories.
     pub fn scope(&self) -> MemoryScope {
-        MemoryScope { user: self.user, profile: self.id }
+        MemoryScope {
+            user: self.user,
+            profile: self.id,
+        }
     }
 }

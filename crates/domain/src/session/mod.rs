@@ -1,14 +1,16 @@
 //! Sessions and their messages.
 
-// mod ephemeral;
+mod ephemeral;
 mod model;
 mod ports;
-// mod service;
+mod service;
 
-/*TMP pub use ephemeral::{EphemeralLimits, RamTranscripts}; TMP*/
+pub use ephemeral::{EphemeralLimits, RamTranscripts};
 pub use model::{
     FinishReason, Message, MessageStatus, ReplyInfo, Role, Session, SessionSummary, SessionView,
     TokenUsage,
 };
-pub use ports::{DrawnFrom, MessageRepository, SessionFilter, SessionRepository, TranscriptCache, TranscriptFull};
-/*TMP pub use service::{NewSession, SessionChange, SessionError, SessionService, WithMemories}; TMP*/
+pub use ports::{
+    DrawnFrom, MessageRepository, SessionFilter, SessionRepository, TranscriptCache, TranscriptFull,
+};
+pub use service::{NewSession, SessionChange, SessionError, SessionService, WithMemories};

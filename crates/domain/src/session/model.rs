@@ -25,7 +25,10 @@ pub struct Session {
 impl Session {
     /// The wall around the memories it may touch; none without a profile.
     pub fn scope(&self) -> Option<MemoryScope> {
-        self.profile.map(|profile| MemoryScope { user: self.user, profile })
+        self.profile.map(|profile| MemoryScope {
+            user: self.user,
+            profile,
+        })
     }
 }
 
@@ -61,7 +64,9 @@ impl Role {
 
     /// The role of that name.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::User, Self::Assistant, Self::System].into_iter().find(|role| role.as_str() == text)
+        [Self::User, Self::Assistant, Self::System]
+            .into_iter()
+            .find(|role| role.as_str() == text)
     }
 }
 
@@ -88,7 +93,9 @@ impl MessageStatus {
 
     /// The status of that name.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Complete, Self::Streaming, Self::Interrupted].into_iter().find(|s| s.as_str() == text)
+        [Self::Complete, Self::Streaming, Self::Interrupted]
+            .into_iter()
+            .find(|s| s.as_str() == text)
     }
 }
 
@@ -118,9 +125,14 @@ impl FinishReason {
 
     /// The reason of that name.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Stop, Self::Length, Self::ContentFilter, Self::Interrupted]
-            .into_iter()
-            .find(|reason| reason.as_str() == text)
+        [
+            Self::Stop,
+            Self::Length,
+            Self::ContentFilter,
+            Self::Interrupted,
+        ]
+        .into_iter()
+        .find(|reason| reason.as_str() == text)
     }
 }
 

@@ -24,7 +24,11 @@ pub trait SessionRepository: Send {
     async fn lock(&mut self, id: SessionId) -> Result<Option<Session>, StoreError>;
     /// Sessions, most recently updated first, ties by id, largest first. A cursor's key is the time of
     /// update in microseconds since 1970.
-    async fn list(&mut self, filter: SessionFilter, page: PageRequest) -> Result<Page<SessionView>, StoreError>;
+    async fn list(
+        &mut self,
+        filter: SessionFilter,
+        page: PageRequest,
+    ) -> Result<Page<SessionView>, StoreError>;
     /// Adds a session. [`StoreError::Conflict`] on `reference` when the profile is not the owner's.
     async fn add(&mut self, session: &Session) -> Result<(), StoreError>;
     /// Stores mode, profile and time of update; `false` when it is gone.
@@ -47,12 +51,21 @@ pub trait MessageRepository: Send {
     /// The newest `limit` messages that are not being written, oldest first.
     async fn recent(&mut self, session: SessionId, limit: u32) -> Result<Vec<Message>, StoreError>;
     /// Messages, oldest first. A cursor's key is the message's place in its session.
-    async fn list(&mut self, session: SessionId, page: PageRequest) -> Result<Page<Message>, StoreError>;
+    async fn list(
+        &mut self,
+        session: SessionId,
+        page: PageRequest,
+    ) -> Result<Page<Message>, StoreError>;
     /// The message; `None` when it does not exist or is somebody else's.
     async fn find(&mut self, id: MessageId) -> Result<Option<Message>, StoreError>;
     /// Stores what an answer has come to so far and that its writer is alive at `at`; `false` when it
     /// is no longer being written.
-    async fn progress(&mut self, id: MessageId, content: &str, at: OffsetDateTime) -> Result<bool, StoreError>;
+    async fn progress(
+        &mut self,
+        id: MessageId,
+        content: &str,
+        at: OffsetDateTime,
+    ) -> Result<bool, StoreError>;
     /// Stores content, status and reply of an answer that was being written; `false` when it is not
     /// being written any more (deleted, or given up as dead).
     async fn finish(&mut self, message: &Message) -> Result<bool, StoreError>;

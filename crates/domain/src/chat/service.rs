@@ -1,0 +1,429 @@
+//! The turn, step by step.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::lock::OwnedMutexGuard;
+use time::{Duration, OffsetDateTime};
+
+use super::prompt::{self, PromptParts};
+use super::queue::SessionQueue;
+use super::{
+    ChatError, ChatModel, ModelError, Prompt, Question, RecallNote, ReplyEvent, ReplyStream,
+    TurnEvent, TurnOutcome, TurnStart, TurnStream,
+};
+use crate::clock::{Clock, IdGenerator};
+use crate::ids::{JobId, MessageId, SessionId, UserId};
+use crate::jobs::{Job, JobKind, WorkSignal};
+use crate::memory::{Recalled, Recaller};
+use crate::privacy::{PrivacyMode, RecallGrant};
+use crate::session::{
+    FinishReason, Message, MessageStatus, ReplyInfo, Role, Session, TokenUsage, TranscriptCache,
+};
+use crate::store::{Store, UnitOfWork};
+
+/// How turns are made.
+#[derive(Debug, Clone)]
+pub struct TurnConfig {
+    /// Who the assistant is.
+    pub instructions: String,
+    /// Memories recalled per turn.
+    pub memories: usize,
+    /// Messages of history per turn.
+    pub history: u32,
+    /// A growing answer is stored when this much is new ...
+    pub flush_bytes: usize,
+    /// ... or this time has passed.
+    pub flush_every: Duration,
+}
+
+impl Default for TurnConfig {
+    fn default() -> Self {
+        Self {
+            instructions: "You are a helpful assistant. Answer in the language of the user."
+                .to_owned(),
+            memories: 5,
+            history: 10,
+            flush_bytes: 2048,
+            flush_every: Duration::SECOND,
+        }
+    }
+}
+
+/// Runs turns.
+#[derive(Clone)]
+pub struct TurnService {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Arc<dyn Store>,
+    transcripts: Arc<dyn TranscriptCache>,
+    recaller: Arc<Recaller>,
+    model: Arc<dyn ChatModel>,
+    signal: Arc<dyn WorkSignal>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdGenerator>,
+    queue: SessionQueue,
+    config: TurnConfig,
+}
+
+/// A turn whose question is accepted. The mode in it holds for the whole turn.
+struct Turn {
+    session: Session,
+    question: Message,
+    answer: Message,
+    history: Vec<Message>,
+}
+
+impl TurnService {
+    /// Wires the service.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one argument per port, named at the only call"
+    )]
+    pub fn new(
+        store: Arc<dyn Store>,
+        transcripts: Arc<dyn TranscriptCache>,
+        recaller: Arc<Recaller>,
+        model: Arc<dyn ChatModel>,
+        signal: Arc<dyn WorkSignal>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdGenerator>,
+        config: TurnConfig,
+    ) -> Self {
+        let queue = SessionQueue::default();
+        let inner = Inner {
+            store,
+            transcripts,
+            recaller,
+            model,
+            signal,
+            clock,
+            ids,
+            queue,
+            config,
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// Starts a turn: it resolves once the model has begun to answer, so that every refusal before that
+    /// is an error here. Turns of one session wait for each other. The question is stored before the
+    /// model is called and stays when the model refuses.
+    pub async fn stream(
+        &self,
+        user: UserId,
+        session: SessionId,
+        question: Question,
+    ) -> Result<TurnStream, ChatError> {
+        let inner = Arc::clone(&self.inner);
+        let place = inner.queue.enter(session).await;
+        let (turn, memories, recall) = inner.open(user, session, &question).await?;
+        let begun = match inner.prompt(&turn, &memories) {
+            Ok((prompt, used)) => inner
+                .model
+                .stream(prompt.clone())
+                .await
+                .map(|reply| (reply, prompt, used)),
+            Err(error) => Err(error),
+        };
+        let (reply, prompt, used) = match begun {
+            Ok(begun) => begun,
+            Err(error) => {
+                inner.withdraw(&turn).await;
+                return Err(error.into());
+            }
+        };
+        let start = TurnStart {
+            session,
+            mode: turn.question.stamp,
+            question: turn.question.clone(),
+            memories: memories.into_iter().take(used).collect(),
+            recall,
+        };
+        let survives_hangup = turn.question.stamp.persists();
+        let events = inner.drive(place, turn, start, reply, prompt).boxed();
+        Ok(TurnStream {
+            events,
+            survives_hangup,
+        })
+    }
+}
+
+impl Inner {
+    /// Loads the session, accepts the question in its mode, and recalls beside that.
+    async fn open(
+        &self,
+        user: UserId,
+        id: SessionId,
+        question: &Question,
+    ) -> Result<(Turn, Vec<Recalled>, RecallNote), ChatError> {
+        let mut work = self.store.begin(user).await?;
+        let session = match work.sessions().lock(id).await? {
+            Some(session) => session,
+            None => self
+                .transcripts
+                .find(user, id)
+                .await
+                .ok_or(ChatError::SessionNotFound)?,
+        };
+        let grant = session
+            .scope()
+            .and_then(|scope| RecallGrant::in_session(session.mode, scope));
+        let recall = async {
+            match &grant {
+                Some(grant) => self.recall(grant, question).await,
+                None => (Vec::new(), RecallNote::Off),
+            }
+        };
+        let (turn, (memories, note)) = futures::join!(self.accept(work, session, question), recall);
+        Ok((turn?, memories, note))
+    }
+
+    /// A failing recall does not fail the turn; it is reported in it.
+    async fn recall(
+        &self,
+        grant: &RecallGrant,
+        question: &Question,
+    ) -> (Vec<Recalled>, RecallNote) {
+        match self
+            .recaller
+            .recall(grant, question.as_str(), self.config.memories)
+            .await
+        {
+            Ok(result) if result.words_only => (result.memories, RecallNote::WordsOnly),
+            Ok(result) => (result.memories, RecallNote::Done),
+            Err(_) => (Vec::new(), RecallNote::Failed),
+        }
+    }
+
+    /// Stamps the question with the session's mode and stores it, where the mode persists, together with
+    /// the place of the answer.
+    async fn accept(
+        &self,
+        mut work: Box<dyn UnitOfWork>,
+        session: Session,
+        question: &Question,
+    ) -> Result<Turn, ChatError> {
+        let now = self.clock.now();
+        let question = self.message(
+            &session,
+            Role::User,
+            question.as_str(),
+            MessageStatus::Complete,
+            now,
+        );
+        let answer = self.message(&session, Role::Assistant, "", MessageStatus::Streaming, now);
+        let mut history = work
+            .messages()
+            .recent(session.id, self.config.history)
+            .await?;
+        if session.mode.persists() {
+            work.messages().add(&question).await?;
+            work.messages().add(&answer).await?;
+            work.sessions().touch(session.id, now).await?;
+            work.commit().await?;
+        } else {
+            drop(work);
+            self.transcripts.put(session.clone()).await?;
+            let limit = self.config.history;
+            history.extend(
+                self.transcripts
+                    .recent(session.user, session.id, limit)
+                    .await,
+            );
+            let extra = history.len().saturating_sub(limit as usize);
+            history.drain(..extra);
+        }
+        Ok(Turn {
+            session,
+            question,
+            answer,
+            history,
+        })
+    }
+
+    fn message(
+        &self,
+        session: &Session,
+        role: Role,
+        content: &str,
+        status: MessageStatus,
+        now: OffsetDateTime,
+    ) -> Message {
+        Message {
+            id: MessageId::new(self.ids.next()),
+            session: session.id,
+            role,
+            content: content.to_owned(),
+            stamp: session.mode,
+            status,
+            reply: None,
+            created_at: now,
+        }
+    }
+
+    fn prompt(&self, turn: &Turn, memories: &[Recalled]) -> Result<(Prompt, usize), ModelError> {
+        let parts = PromptParts {
+            instructions: &self.config.instructions,
+            memories,
+            history: &turn.history,
+            question: &turn.question.content,
+        };
+        prompt::build(&parts, self.model.limits(), |text| {
+            self.model.count_tokens(text)
+        })
+    }
+
+    /// The model refused before its first word: the place of the answer is given up, the question stays.
+    /// Where even that fails, the place is swept up later as an interrupted answer.
+    async fn withdraw(&self, turn: &Turn) {
+        if turn.question.stamp.persists()
+            && let Ok(mut work) = self.store.begin(turn.session.user).await
+            && let Ok(true) = work.messages().remove(turn.answer.id).await
+        {
+            let _ = work.commit().await;
+        }
+    }
+
+    fn drive(
+        self: Arc<Self>,
+        place: OwnedMutexGuard<()>,
+        mut turn: Turn,
+        start: TurnStart,
+        mut reply: ReplyStream,
+        prompt: Prompt,
+    ) -> impl futures::Stream<Item = TurnEvent> + Send + 'static {
+        async_stream::stream! {
+            let _place = place;
+            let mut flushed = (0, self.clock.now());
+            yield TurnEvent::Started(Box::new(start));
+            let failure = loop {
+                match reply.next().await {
+                    Some(Ok(ReplyEvent::Delta(delta))) => {
+                        // A NUL cannot be stored everywhere and says nothing.
+                        let delta = delta.replace('\0', "");
+                        turn.answer.content.push_str(&delta);
+                        self.flush(&turn, &mut flushed).await;
+                        if !delta.is_empty() {
+                            yield TurnEvent::Delta(delta);
+                        }
+                    }
+                    Some(Ok(ReplyEvent::Finished { model, finish, usage })) => {
+                        let usage = usage.unwrap_or_else(|| self.usage(&prompt, &turn.answer.content));
+                        turn.answer.status = MessageStatus::Complete;
+                        turn.answer.reply = Some(ReplyInfo { model, usage, finish });
+                        match self.close(&turn).await {
+                            Ok(learning) => {
+                                let answer = turn.answer;
+                                yield TurnEvent::Completed(Box::new(TurnOutcome { answer, learning, usage, finish }));
+                                return;
+                            }
+                            Err(error) => break error,
+                        }
+                    }
+                    Some(Err(error)) => break self.interrupt(&mut turn, &prompt, error).await,
+                    None => break self.interrupt(&mut turn, &prompt, ModelError::Interrupted).await,
+                }
+            };
+            yield TurnEvent::Failed(failure);
+        }
+    }
+
+    /// Stores what has come so far, now and then. A failure here is no failure of the turn: the end
+    /// stores everything.
+    async fn flush(&self, turn: &Turn, flushed: &mut (usize, OffsetDateTime)) {
+        let (bytes, at) = *flushed;
+        let now = self.clock.now();
+        let grown = turn.answer.content.len() - bytes;
+        let due = grown >= self.config.flush_bytes || now - at >= self.config.flush_every;
+        if !due || !turn.question.stamp.persists() {
+            return;
+        }
+        *flushed = (turn.answer.content.len(), now);
+        if let Ok(mut work) = self.store.begin(turn.session.user).await
+            && let Ok(true) = work
+                .messages()
+                .progress(turn.answer.id, &turn.answer.content, now)
+                .await
+        {
+            let _ = work.commit().await;
+        }
+    }
+
+    fn usage(&self, prompt: &Prompt, answer: &str) -> TokenUsage {
+        let count = |text: &str| u32::try_from(self.model.count_tokens(text)).unwrap_or(u32::MAX);
+        let prompt = prompt
+            .messages
+            .iter()
+            .map(|m| count(&m.content))
+            .fold(0, u32::saturating_add);
+        TokenUsage {
+            prompt,
+            completion: count(answer),
+        }
+    }
+
+    /// Stores the answer and, where the mode learns, the work of learning, at once; tells whether there
+    /// is any.
+    async fn close(&self, turn: &Turn) -> Result<bool, ChatError> {
+        let session = &turn.session;
+        if !turn.question.stamp.persists() {
+            let messages = vec![turn.question.clone(), turn.answer.clone()];
+            self.transcripts
+                .append(session.user, session.id, messages)
+                .await;
+            return Ok(false);
+        }
+        let now = self.clock.now();
+        let mut work = self.store.begin(session.user).await?;
+        if !work.messages().finish(&turn.answer).await? {
+            return Err(ChatError::SessionGone);
+        }
+        work.sessions().touch(session.id, now).await?;
+        let lesson = learning_job(turn);
+        if let Some(kind) = lesson {
+            let job = Job {
+                id: JobId::new(self.ids.next()),
+                user: session.user,
+                kind,
+                available_at: now,
+            };
+            work.jobs().enqueue(&job).await?;
+        }
+        work.commit().await?;
+        if lesson.is_some() {
+            self.signal.work_added();
+        }
+        Ok(lesson.is_some())
+    }
+
+    /// The model broke off: what had come is kept, marked as interrupted, and nothing is learned.
+    async fn interrupt(&self, turn: &mut Turn, prompt: &Prompt, error: ModelError) -> ChatError {
+        let usage = self.usage(prompt, &turn.answer.content);
+        let model = self.model.name().to_owned();
+        turn.answer.status = MessageStatus::Interrupted;
+        turn.answer.reply = Some(ReplyInfo {
+            model,
+            usage,
+            finish: FinishReason::Interrupted,
+        });
+        match self.close(turn).await {
+            Ok(_) => error.into(),
+            Err(store_error) => store_error,
+        }
+    }
+}
+
+/// Only a whole answer in a mode that learns, in a session with a profile, leaves work behind.
+fn learning_job(turn: &Turn) -> Option<JobKind> {
+    let learns =
+        PrivacyMode::learns(turn.question.stamp) && turn.answer.status == MessageStatus::Complete;
+    let profile = turn.session.profile.filter(|_| learns)?;
+    Some(JobKind::Learn {
+        message: turn.question.id,
+        profile,
+    })
+}

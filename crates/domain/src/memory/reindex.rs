@@ -1,0 +1,205 @@
+//! Making the whole index anew from the rows.
+
+use std::sync::Arc;
+
+use super::{
+    EmbedError, Embedder, Embedding, EmbeddingPurpose, IndexEntry, IndexError, Memory, MemoryIndex,
+    Terms,
+};
+use crate::clock::{Clock, IdGenerator};
+use crate::error::Source;
+use crate::ids::JobId;
+use crate::jobs::{Job, JobKind, Maintenance};
+use crate::page::{PageRequest, Position};
+use crate::privacy::{LearnGrant, MemoryScope, RecallGrant};
+use crate::store::{Store, StoreError};
+
+/// Memories embedded in one go.
+const BATCH: u32 = 32;
+
+/// What was done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReindexReport {
+    /// Profiles gone through.
+    pub profiles: u64,
+    /// Memories indexed.
+    pub memories: u64,
+}
+
+/// A failure to rebuild.
+#[derive(Debug, thiserror::Error)]
+pub enum ReindexError {
+    /// The index.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The embedding model.
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The model gave another number of vectors than it got texts.
+    #[error("the embedding model lost a text")]
+    Lost(#[source] Source),
+}
+
+/// Rebuilds the index, and finds what it lacks.
+pub struct Reindexer {
+    store: Arc<dyn Store>,
+    maintenance: Arc<dyn Maintenance>,
+    index: Arc<dyn MemoryIndex>,
+    embedder: Option<Arc<dyn Embedder>>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdGenerator>,
+}
+
+impl Reindexer {
+    /// Without an embedder, memories are indexed by their words alone.
+    pub fn new(
+        store: Arc<dyn Store>,
+        maintenance: Arc<dyn Maintenance>,
+        index: Arc<dyn MemoryIndex>,
+        embedder: Option<Arc<dyn Embedder>>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdGenerator>,
+    ) -> Self {
+        Self {
+            store,
+            maintenance,
+            index,
+            embedder,
+            clock,
+            ids,
+        }
+    }
+
+    /// Checks that the index belongs to the present embedding model, and claims it when it is new.
+    pub async fn adopt(&self) -> Result<(), IndexError> {
+        match &self.embedder {
+            Some(embedder) => self.index.adopt(embedder.space()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Empties the index and fills it again from every row, telling after each batch how far it is.
+    pub async fn rebuild(
+        &self,
+        mut progress: impl FnMut(ReindexReport) + Send,
+    ) -> Result<ReindexReport, ReindexError> {
+        self.index
+            .reset(self.embedder.as_ref().map(|e| e.space()))
+            .await?;
+        let mut report = ReindexReport::default();
+        let mut after = None;
+        loop {
+            let scopes = self.maintenance.scopes(after, 100).await?;
+            for scope in &scopes {
+                self.rebuild_scope(*scope, &mut report, &mut progress)
+                    .await?;
+                report.profiles += 1;
+                progress(report);
+            }
+            match scopes.last() {
+                Some(last) => after = Some(*last),
+                None => return Ok(report),
+            }
+        }
+    }
+
+    async fn rebuild_scope(
+        &self,
+        scope: MemoryScope,
+        report: &mut ReindexReport,
+        progress: &mut (impl FnMut(ReindexReport) + Send),
+    ) -> Result<(), ReindexError> {
+        let mut page = PageRequest::first(BATCH);
+        loop {
+            let mut work = self.store.read(scope.user).await?;
+            let Some(profile) = work.profiles().find(scope.profile).await? else {
+                return Ok(());
+            };
+            let grant = RecallGrant::by_owner(&profile.profile);
+            let memories = work.memories().list(&grant, page).await?;
+            drop(work);
+            self.write(&memories.items).await?;
+            report.memories += memories.items.len() as u64;
+            progress(*report);
+            match memories.next {
+                Some(cursor) => page.position = Position::After(cursor),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn write(&self, memories: &[Memory]) -> Result<(), ReindexError> {
+        let Some(first) = memories.first() else {
+            return Ok(());
+        };
+        let vectors = self.embed(memories).await?;
+        let with_vectors = self.embedder.is_some();
+        let entries = memories
+            .iter()
+            .zip(vectors)
+            .map(|(memory, embedding)| IndexEntry {
+                memory: memory.id,
+                terms: Terms::of(memory.content.as_str()),
+                embedding,
+            });
+        self.index
+            .upsert(&LearnGrant::to_index(first), entries.collect())
+            .await?;
+        let mut work = self.store.begin(first.scope.user).await?;
+        for memory in memories {
+            work.memories().mark_indexed(memory, with_vectors).await?;
+        }
+        Ok(work.commit().await?)
+    }
+
+    async fn embed(&self, memories: &[Memory]) -> Result<Vec<Option<Embedding>>, ReindexError> {
+        let Some(embedder) = &self.embedder else {
+            return Ok(vec![None; memories.len()]);
+        };
+        let texts: Vec<String> = memories
+            .iter()
+            .map(|m| m.content.as_str().to_owned())
+            .collect();
+        let wanted = texts.len();
+        let vectors = embedder.embed(texts, EmbeddingPurpose::Document).await?;
+        if vectors.len() != wanted {
+            return Err(ReindexError::Lost("wrong number of vectors".into()));
+        }
+        Ok(vectors.into_iter().map(Some).collect())
+    }
+
+    /// Enqueues work for every memory that the index lacks, or has by words alone although there is an
+    /// embedder now; how many.
+    pub async fn enqueue_missing(&self) -> Result<u64, StoreError> {
+        let mut enqueued = 0;
+        loop {
+            let missing = self
+                .maintenance
+                .unindexed(self.embedder.is_some(), 500)
+                .await?;
+            if missing.is_empty() {
+                return Ok(enqueued);
+            }
+            for (scope, memory) in missing {
+                let kind = JobKind::Index {
+                    memory,
+                    profile: scope.profile,
+                };
+                let id = JobId::new(self.ids.next());
+                let job = Job {
+                    id,
+                    user: scope.user,
+                    kind,
+                    available_at: self.clock.now(),
+                };
+                let mut work = self.store.begin(scope.user).await?;
+                work.jobs().enqueue(&job).await?;
+                work.commit().await?;
+                enqueued += 1;
+            }
+        }
+    }
+}
