@@ -1,0 +1,230 @@
+//! Texts to vectors, on threads of their own and with a cache.
+
+mod bert;
+mod cache;
+
+use std::path::PathBuf;
+use std::thread::available_parallelism;
+
+use async_trait::async_trait;
+use domain::error::Source;
+use domain::memory::{EmbedError, Embedder, Embedding, EmbeddingPurpose, EmbeddingSpace};
+use futures::stream::{self, StreamExt, TryStreamExt};
+use tokio::sync::oneshot;
+
+use crate::error::LoadError;
+use crate::weights::{ModelId, Models};
+use crate::workers::{Full, Rank, Workers};
+use bert::Encoder;
+use cache::Cache;
+
+/// Calls of one kind that may wait for a thread.
+const WAITING: usize = 64;
+/// Texts of one pass through the model, at most.
+const BATCH: usize = 32;
+/// Bytes of one pass: eight texts of the longest kind.
+const BATCH_BYTES: usize = 8 * 1024;
+
+/// Sentence embeddings by all-MiniLM-L6-v2, in this process.
+///
+/// Queries are cut to 64 tokens and overtake documents, which are cut to 256. One core is left to the
+/// rest of the program. Vectors are kept by a digest of the text, for an hour and in bounded number.
+pub struct LocalEmbedder {
+    space: EmbeddingSpace,
+    cache: Cache,
+    workers: Workers<Job>,
+    threads: usize,
+}
+
+/// Texts for one pass through the model.
+struct Job {
+    texts: Vec<String>,
+    max_tokens: usize,
+    answer: oneshot::Sender<Result<Vec<Embedding>, Source>>,
+}
+
+/// A text, and its place among those asked for.
+struct Wanted {
+    place: usize,
+    text: String,
+}
+
+impl LocalEmbedder {
+    /// Loads the model: a quarter of a second of reading and arithmetic, not for an async thread.
+    pub fn open(models: &Models) -> Result<Self, LoadError> {
+        let name = ModelId::Embedding.name();
+        let files: Option<[PathBuf; 3]> = models
+            .files(ModelId::Embedding)
+            .and_then(|files| files.try_into().ok());
+        let Some([weights, tokenizer, config]) = files else {
+            return Err(LoadError::Missing {
+                model: name.to_owned(),
+            });
+        };
+        let encoder = Encoder::load(&weights, &tokenizer, &config)
+            .map_err(|source| LoadError::broken(name, source))?;
+        let space = EmbeddingSpace {
+            model: name.to_owned(),
+            dimension: encoder.dimension(),
+        };
+        let threads =
+            available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1));
+        let workers = Workers::start("embed", threads, WAITING, move |job: Job| {
+            run(&encoder, job)
+        })
+        .map_err(|source| LoadError::broken(name, source))?;
+        Ok(Self {
+            space,
+            cache: Cache::new(),
+            workers,
+            threads,
+        })
+    }
+
+    /// One pass through the model on one of its threads.
+    async fn pass(
+        &self,
+        wanted: Vec<Wanted>,
+        purpose: EmbeddingPurpose,
+    ) -> Result<Vec<(usize, Embedding)>, EmbedError> {
+        let (answer, answered) = oneshot::channel();
+        let (places, texts): (Vec<usize>, Vec<String>) = wanted
+            .into_iter()
+            .map(|wanted| (wanted.place, wanted.text))
+            .unzip();
+        let keys: Vec<_> = texts
+            .iter()
+            .map(|text| Cache::key(text, max_tokens(purpose)))
+            .collect();
+        let job = Job {
+            texts,
+            max_tokens: max_tokens(purpose),
+            answer,
+        };
+        self.workers
+            .submit(job, rank(purpose))
+            .map_err(|Full| EmbedError::Busy)?;
+        let vectors = answered
+            .await
+            .map_err(|_| EmbedError::Unavailable("the embedding thread failed".into()))?
+            .map_err(EmbedError::Unavailable)?;
+        for (key, vector) in keys.into_iter().zip(&vectors) {
+            self.cache.insert(key, vector.clone());
+        }
+        Ok(places.into_iter().zip(vectors).collect())
+    }
+}
+
+#[async_trait]
+impl Embedder for LocalEmbedder {
+    fn space(&self) -> &EmbeddingSpace {
+        &self.space
+    }
+
+    async fn embed(
+        &self,
+        texts: Vec<String>,
+        purpose: EmbeddingPurpose,
+    ) -> Result<Vec<Embedding>, EmbedError> {
+        let mut vectors: Vec<Option<Embedding>> = Vec::with_capacity(texts.len());
+        let mut unknown = Vec::new();
+        for (place, text) in texts.into_iter().enumerate() {
+            let known = self.cache.get(&Cache::key(&text, max_tokens(purpose)));
+            if known.is_none() {
+                unknown.push(Wanted { place, text });
+            }
+            vectors.push(known);
+        }
+        // A long list takes as many places in the queue as there are threads, not all of them.
+        let passes = stream::iter(batches(unknown)).map(|batch| self.pass(batch, purpose));
+        let made: Vec<_> = passes.buffer_unordered(self.threads).try_collect().await?;
+        for (place, vector) in made.into_iter().flatten() {
+            if let Some(slot) = vectors.get_mut(place) {
+                *slot = Some(vector);
+            }
+        }
+        vectors
+            .into_iter()
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| EmbedError::Unavailable("a vector is missing".into()))
+    }
+}
+
+fn max_tokens(purpose: EmbeddingPurpose) -> usize {
+    match purpose {
+        EmbeddingPurpose::Query => 64,
+        EmbeddingPurpose::Document => 256,
+    }
+}
+
+fn rank(purpose: EmbeddingPurpose) -> Rank {
+    match purpose {
+        EmbeddingPurpose::Query => Rank::Urgent,
+        EmbeddingPurpose::Document => Rank::Patient,
+    }
+}
+
+/// Puts texts of like length together, so that little arithmetic is spent on padding.
+fn batches(mut wanted: Vec<Wanted>) -> Vec<Vec<Wanted>> {
+    wanted.sort_by_key(|wanted| wanted.text.len());
+    let mut batches: Vec<Vec<Wanted>> = Vec::new();
+    for wanted in wanted {
+        match batches.last_mut() {
+            // The new text is the longest so far, and all the others are padded to it.
+            Some(batch)
+                if batch.len() < BATCH && (batch.len() + 1) * wanted.text.len() <= BATCH_BYTES =>
+            {
+                batch.push(wanted);
+            }
+            _ => batches.push(vec![wanted]),
+        }
+    }
+    batches
+}
+
+fn run(encoder: &Encoder, job: Job) {
+    // Nobody waits any more: the caller gave up.
+    if job.answer.is_closed() {
+        return;
+    }
+    let vectors = encoder.encode(&job.texts, job.max_tokens);
+    // The caller may have given up meanwhile; then the vectors are of no use.
+    drop(job.answer.send(vectors));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lengths(texts: &[usize]) -> Vec<Vec<usize>> {
+        let wanted = texts.iter().enumerate();
+        let wanted = wanted
+            .map(|(place, n)| Wanted {
+                place,
+                text: "x".repeat(*n),
+            })
+            .collect();
+        let lengths = |batch: Vec<Wanted>| batch.iter().map(|wanted| wanted.text.len()).collect();
+        batches(wanted).into_iter().map(lengths).collect()
+    }
+
+    #[test]
+    fn texts_of_like_length_go_together() {
+        assert_eq!(
+            lengths(&[3000, 10, 4000, 20]),
+            [vec![10, 20], vec![3000], vec![4000]]
+        );
+    }
+
+    #[test]
+    fn a_pass_holds_at_most_32_texts() {
+        let sizes: Vec<usize> = lengths(&[5; 70]).iter().map(Vec::len).collect();
+        assert_eq!(sizes, [32, 32, 6]);
+    }
+
+    #[test]
+    fn long_texts_go_eight_at_a_time() {
+        let sizes: Vec<usize> = lengths(&[1024; 20]).iter().map(Vec::len).collect();
+        assert_eq!(sizes, [8, 8, 4]);
+    }
+}
