@@ -1,1 +1,26 @@
-//! stub
+//! Test support: contract suites, fakes and fixtures. A dev-dependency only.
+//!
+//! - [`contract`]: one suite per port. The fake and every adapter pass the same cases, so a test
+//!   over a fake says something about the real thing.
+//! - [`fakes`]: the ports in memory, deterministic, each checked by its suite.
+//! - [`faults`]: wrappers that fail on demand.
+//! - [`fixtures`] and [`seed`]: values, and rows, that a test needs before it starts.
+//!
+//! # To add a case
+//! Write a private `async fn a_sentence_that_must_hold(harness: &Harness)` beside its neighbours and
+//! add its name to the `CASES` of that file; the compiler warns of a case that is in no table. Run it
+//! on the fake first: `cargo test -p testkit`.
+//!
+//! # To add a suite
+//! Declare what a case gets (one `Arc<dyn Port>`, or a harness struct), write the cases, and end with
+//! a `pub async fn check(fresh)` that hands them to the runner in [`contract`].
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test support fails by panicking"
+)]
+
+pub mod contract;
+pub mod fixtures;
+pub mod seed;

@@ -1,0 +1,214 @@
+//! The contract of [`Maintenance`](domain::jobs::Maintenance): the few things that go over all users.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::time::Duration;
+
+use domain::memory::Memory;
+use domain::privacy::LearnGrant;
+use domain::session::{Message, MessageStatus};
+
+use super::Case;
+use super::store::StoreHarness;
+use crate::fixtures::{a_message, a_streaming_answer, an_index_job, at, content};
+
+const CASES: &[Case<StoreHarness>] = cases![
+    an_answer_without_a_writer_is_interrupted,
+    an_answer_that_makes_progress_is_left_alone,
+    an_interrupted_answer_makes_room_for_the_next,
+    scopes_of_all_users_come_in_pages,
+    a_new_memory_is_unindexed,
+    an_indexed_memory_is_not_unindexed,
+    a_memory_indexed_by_words_lacks_its_vector,
+    a_changed_memory_is_unindexed_again,
+    a_memory_with_a_pending_job_is_not_listed,
+    a_limit_holds_for_unindexed_memories,
+];
+
+/// Checks maintenance; `fresh` makes an empty database for each case.
+pub async fn check<Fut: Future<Output = StoreHarness>>(fresh: impl Fn() -> Fut) {
+    super::run("maintenance", CASES, fresh).await;
+}
+
+async fn interrupt(h: &StoreHarness, before: i64) -> u64 {
+    h.maintenance.interrupt_stale(at(before)).await.unwrap()
+}
+
+async fn an_answer_without_a_writer_is_interrupted(h: &StoreHarness) {
+    let (ada, bob) = (h.user().await, h.user().await);
+    let mut answers = Vec::new();
+    for user in [&ada, &bob] {
+        let session = h.session(user, None).await;
+        h.message(&session, "question").await;
+        let answer = Message {
+            created_at: at(10),
+            ..a_streaming_answer(session.id)
+        };
+        h.add_message(&session, &answer).await;
+        commit!(h, user.id, messages.progress(answer.id, "The who", at(20))).unwrap();
+        answers.push((user.id, answer));
+    }
+    assert_eq!(interrupt(h, 30).await, 2);
+    for (owner, answer) in answers {
+        let status = MessageStatus::Interrupted;
+        let cut = Message {
+            content: "The who".to_owned(),
+            status,
+            ..answer
+        };
+        assert!(
+            !commit!(h, owner, messages.finish(&cut)).unwrap(),
+            "its writer is given up"
+        );
+        assert_eq!(look!(h, owner, messages.find(cut.id)), Some(cut));
+    }
+    assert_eq!(interrupt(h, 30).await, 0);
+}
+
+async fn an_answer_that_makes_progress_is_left_alone(h: &StoreHarness) {
+    let user = h.user().await;
+    let session = h.session(&user, None).await;
+    let answer = Message {
+        created_at: at(10),
+        ..a_streaming_answer(session.id)
+    };
+    h.add_message(&session, &answer).await;
+    assert_eq!(interrupt(h, 9).await, 0, "it began after that");
+    commit!(h, user.id, messages.progress(answer.id, "", at(20))).unwrap();
+    assert_eq!(interrupt(h, 15).await, 0, "it made progress after that");
+    assert_eq!(look!(h, user.id, messages.find(answer.id)), Some(answer));
+    assert_eq!(interrupt(h, 25).await, 1);
+}
+
+async fn an_interrupted_answer_makes_room_for_the_next(h: &StoreHarness) {
+    let user = h.user().await;
+    let session = h.session(&user, None).await;
+    h.add_message(&session, &a_streaming_answer(session.id))
+        .await;
+    assert_eq!(interrupt(h, 100).await, 1);
+    h.add_message(&session, &a_streaming_answer(session.id))
+        .await;
+    h.add_message(&session, &a_message(session.id, "and on"))
+        .await;
+}
+
+async fn scopes_of_all_users_come_in_pages(h: &StoreHarness) {
+    let mut expected = Vec::new();
+    for _ in 0..3 {
+        let (user, first) = h.user_with_profile().await;
+        let second = h.profile(&user, "Work").await;
+        expected.extend([first.scope(), second.scope()]);
+    }
+    let all = h.maintenance.scopes(None, 100).await.unwrap();
+    let as_set = |scopes: &[domain::privacy::MemoryScope]| {
+        scopes
+            .iter()
+            .map(|s| (s.user, s.profile))
+            .collect::<BTreeSet<_>>()
+    };
+    assert_eq!(all.len(), expected.len());
+    assert_eq!(as_set(&all), as_set(&expected));
+    for limit in 1..=7_u32 {
+        let (mut walked, mut after) = (Vec::new(), None);
+        loop {
+            let page = h.maintenance.scopes(after, limit).await.unwrap();
+            assert!(page.len() <= limit as usize);
+            let Some(last) = page.last() else { break };
+            after = Some(*last);
+            walked.extend(page);
+        }
+        assert_eq!(walked, all, "pages of {limit}");
+    }
+}
+
+async fn unindexed(h: &StoreHarness, with_vectors: bool) -> Vec<Memory> {
+    let mut memories = Vec::new();
+    for (scope, id) in h.maintenance.unindexed(with_vectors, 100).await.unwrap() {
+        let memory = look!(h, scope.user, memories.find_for_index(id)).expect("it exists");
+        assert_eq!(memory.scope, scope);
+        memories.push(memory);
+    }
+    memories
+}
+
+async fn mark(h: &StoreHarness, memory: &Memory, with_vector: bool) {
+    commit!(
+        h,
+        memory.scope.user,
+        memories.mark_indexed(memory, with_vector)
+    )
+    .unwrap();
+}
+
+async fn a_new_memory_is_unindexed(h: &StoreHarness) {
+    let (_, profile) = h.user_with_profile().await;
+    let memory = h.memory(&profile, "Has a dog.").await;
+    for with_vectors in [true, false] {
+        assert_eq!(unindexed(h, with_vectors).await, [memory.clone()]);
+    }
+}
+
+async fn an_indexed_memory_is_not_unindexed(h: &StoreHarness) {
+    let (_, profile) = h.user_with_profile().await;
+    let memory = h.memory(&profile, "Has a dog.").await;
+    mark(h, &memory, true).await;
+    for with_vectors in [true, false] {
+        assert!(unindexed(h, with_vectors).await.is_empty());
+    }
+}
+
+async fn a_memory_indexed_by_words_lacks_its_vector(h: &StoreHarness) {
+    let (_, profile) = h.user_with_profile().await;
+    let memory = h.memory(&profile, "Has a dog.").await;
+    mark(h, &memory, false).await;
+    assert!(unindexed(h, false).await.is_empty());
+    assert_eq!(unindexed(h, true).await, [memory]);
+}
+
+async fn a_changed_memory_is_unindexed_again(h: &StoreHarness) {
+    let (user, profile) = h.user_with_profile().await;
+    let old = h.memory(&profile, "Has a dog.").await;
+    mark(h, &old, true).await;
+    let new = Memory {
+        content: content("Has a cat."),
+        version: 2,
+        ..old.clone()
+    };
+    let grant = LearnGrant::by_owner(&profile);
+    commit!(h, user.id, memories.update(&grant, &new)).unwrap();
+    assert_eq!(unindexed(h, true).await, [new.clone()]);
+    mark(h, &old, true).await;
+    assert_eq!(
+        unindexed(h, true).await,
+        [new.clone()],
+        "the index holds an older version"
+    );
+    mark(h, &new, true).await;
+    assert!(unindexed(h, true).await.is_empty());
+}
+
+async fn a_memory_with_a_pending_job_is_not_listed(h: &StoreHarness) {
+    let (user, profile) = h.user_with_profile().await;
+    let memory = h.memory(&profile, "Has a dog.").await;
+    let other = h.memory(&profile, "Likes tea.").await;
+    commit!(h, user.id, jobs.enqueue(&an_index_job(&memory))).unwrap();
+    assert_eq!(unindexed(h, true).await, [other.clone()]);
+    let lease = h
+        .queue
+        .claim(at(1), Duration::from_secs(60), 1)
+        .await
+        .unwrap()
+        .pop()
+        .unwrap();
+    assert_eq!(unindexed(h, true).await, [other], "it runs");
+    h.queue.bury(&lease, "no model").await.unwrap();
+    assert_eq!(unindexed(h, true).await.len(), 2, "nobody will run it");
+}
+
+async fn a_limit_holds_for_unindexed_memories(h: &StoreHarness) {
+    let (_, profile) = h.user_with_profile().await;
+    for n in 0..3 {
+        h.memory(&profile, &format!("memory {n}")).await;
+    }
+    assert_eq!(h.maintenance.unindexed(true, 2).await.unwrap().len(), 2);
+}

@@ -1,0 +1,101 @@
+//! Jobs as part of a unit of work.
+
+use std::time::Duration;
+
+use domain::ids::{MessageId, ProfileId};
+use domain::jobs::{JobKind, LeasedJob};
+
+use super::StoreHarness;
+use crate::contract::Case;
+use crate::fixtures::{a_job, a_profile, at, fresh_id};
+
+pub(super) const CASES: &[Case<StoreHarness>] = cases![
+    a_job_is_there_exactly_if_committed,
+    completing_a_job_ends_it_together_with_its_effects,
+    a_completion_that_is_dropped_leaves_the_job,
+    a_job_is_completed_once,
+    a_lost_lease_completes_nothing,
+    nobody_else_completes_a_job,
+];
+
+const LEASE: Duration = Duration::from_secs(60);
+
+fn learn() -> JobKind {
+    JobKind::Learn {
+        message: MessageId::new(fresh_id()),
+        profile: ProfileId::new(fresh_id()),
+    }
+}
+
+async fn claim(h: &StoreHarness, seconds: i64) -> Vec<LeasedJob> {
+    h.queue.claim(at(seconds), LEASE, 10).await.unwrap()
+}
+
+/// A user with a job that a worker holds at second 0.
+async fn a_leased_job(h: &StoreHarness) -> (domain::account::User, LeasedJob) {
+    let user = h.user().await;
+    commit!(h, user.id, jobs.enqueue(&a_job(user.id, learn()))).unwrap();
+    let lease = claim(h, 0).await.pop().expect("it is due");
+    (user, lease)
+}
+
+async fn a_job_is_there_exactly_if_committed(h: &StoreHarness) {
+    let user = h.user().await;
+    let (dropped, kept) = (a_job(user.id, learn()), a_job(user.id, learn()));
+    let mut work = h.store.begin(user.id).await.unwrap();
+    work.jobs().enqueue(&dropped).await.unwrap();
+    drop(work);
+    assert!(claim(h, 0).await.is_empty());
+    commit!(h, user.id, jobs.enqueue(&kept)).unwrap();
+    assert_eq!(
+        claim(h, 0).await,
+        [LeasedJob {
+            job: kept,
+            attempt: 1
+        }]
+    );
+}
+
+async fn completing_a_job_ends_it_together_with_its_effects(h: &StoreHarness) {
+    let (user, lease) = a_leased_job(h).await;
+    let effect = a_profile(user.id, "effect");
+    let mut work = h.store.begin(user.id).await.unwrap();
+    work.profiles().add(&effect).await.unwrap();
+    assert!(work.jobs().complete(&lease).await.unwrap());
+    work.commit().await.unwrap();
+    assert!(look!(h, user.id, profiles.find(effect.id())).is_some());
+    assert_eq!(h.queue.depth().await.unwrap().pending, 0);
+    assert!(claim(h, 1000).await.is_empty());
+}
+
+async fn a_completion_that_is_dropped_leaves_the_job(h: &StoreHarness) {
+    let (user, lease) = a_leased_job(h).await;
+    let mut work = h.store.begin(user.id).await.unwrap();
+    assert!(work.jobs().complete(&lease).await.unwrap());
+    drop(work);
+    assert_eq!(h.queue.depth().await.unwrap().pending, 1);
+    assert_eq!(claim(h, 1000).await.len(), 1);
+}
+
+async fn a_job_is_completed_once(h: &StoreHarness) {
+    let (user, lease) = a_leased_job(h).await;
+    assert!(commit!(h, user.id, jobs.complete(&lease)).unwrap());
+    assert!(!commit!(h, user.id, jobs.complete(&lease)).unwrap());
+}
+
+async fn a_lost_lease_completes_nothing(h: &StoreHarness) {
+    let (user, lost) = a_leased_job(h).await;
+    let taken = claim(h, 61).await.pop().expect("the lease has ended");
+    assert_eq!(taken.attempt, 2);
+    assert!(!commit!(h, user.id, jobs.complete(&lost)).unwrap());
+    assert_eq!(h.queue.depth().await.unwrap().pending, 1);
+    assert!(commit!(h, user.id, jobs.complete(&taken)).unwrap());
+    assert_eq!(h.queue.depth().await.unwrap().pending, 0);
+}
+
+async fn nobody_else_completes_a_job(h: &StoreHarness) {
+    let (_, lease) = a_leased_job(h).await;
+    let bob = h.user().await;
+    assert!(!commit!(h, bob.id, jobs.complete(&lease)).unwrap());
+    assert_eq!(h.queue.depth().await.unwrap().pending, 1);
+}
