@@ -23,4 +23,5 @@
 
 pub mod contract;
 pub mod fixtures;
+pub mod models_dir;
 pub mod seed;

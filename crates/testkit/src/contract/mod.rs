@@ -55,9 +55,15 @@ macro_rules! look {
 }
 
 pub mod account_directory;
+pub mod chat_model;
+pub mod embedder;
 pub mod job_queue;
 pub mod maintenance;
+pub mod memory_index;
+pub mod password_hasher;
 pub mod store;
+pub mod token_authority;
+pub mod transcript_cache;
 
 /// How many tasks race where a case is about a race.
 const RACERS: usize = 20;
