@@ -1,0 +1,108 @@
+//! One transaction, bound to one owner. The repositories are its faces, each in a file of its own.
+
+use async_trait::async_trait;
+use domain::account::{ApiKeyRepository, LoginRepository, UserRepository};
+use domain::ids::{SessionId, UserId};
+use domain::jobs::JobOutbox;
+use domain::memory::MemoryRepository;
+use domain::profile::ProfileRepository;
+use domain::session::{MessageRepository, SessionRepository};
+use domain::store::{StoreError, UnitOfWork};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, ExecResult, Statement, Value};
+use uuid::Uuid;
+
+use crate::error::store_error;
+
+/// A transaction as every repository. Dropped, it rolls back.
+pub(crate) struct SqlUnitOfWork {
+    pub(crate) tx: DatabaseTransaction,
+    /// Whose rows exist for it.
+    pub(crate) owner: Uuid,
+    /// Whether it may write; then what decisions rest on is locked.
+    writes: bool,
+    /// The session that was locked last.
+    pub(crate) locked: Option<SessionId>,
+}
+
+impl SqlUnitOfWork {
+    pub(crate) fn writing(tx: DatabaseTransaction, owner: UserId) -> Self {
+        Self {
+            tx,
+            owner: owner.into(),
+            writes: true,
+            locked: None,
+        }
+    }
+
+    pub(crate) fn reading(tx: DatabaseTransaction, owner: UserId) -> Self {
+        Self {
+            tx,
+            owner: owner.into(),
+            writes: false,
+            locked: None,
+        }
+    }
+
+    /// Refuses a value of somebody else.
+    pub(crate) fn check_owner(&self, user: UserId) -> Result<(), StoreError> {
+        if user.as_uuid() == self.owner {
+            Ok(())
+        } else {
+            Err(StoreError::Conflict { what: "reference" })
+        }
+    }
+
+    /// Does it need locks on rows? A reader has its snapshot, and SQLite's one writer is alone anyway.
+    pub(crate) fn needs_locks(&self) -> bool {
+        self.writes && self.tx.get_database_backend() == DbBackend::Postgres
+    }
+
+    /// Runs a statement that no builder can express; `$1`, `$2`, ... in both dialects.
+    pub(crate) async fn execute<const N: usize>(
+        &self,
+        sql: &str,
+        values: [Value; N],
+    ) -> Result<ExecResult, StoreError> {
+        let statement = Statement::from_sql_and_values(self.tx.get_database_backend(), sql, values);
+        self.tx.execute_raw(statement).await.map_err(store_error)
+    }
+}
+
+#[async_trait]
+impl UnitOfWork for SqlUnitOfWork {
+    fn users(&mut self) -> &mut dyn UserRepository {
+        self
+    }
+
+    fn logins(&mut self) -> &mut dyn LoginRepository {
+        self
+    }
+
+    fn api_keys(&mut self) -> &mut dyn ApiKeyRepository {
+        self
+    }
+
+    fn profiles(&mut self) -> &mut dyn ProfileRepository {
+        self
+    }
+
+    fn sessions(&mut self) -> &mut dyn SessionRepository {
+        self
+    }
+
+    fn messages(&mut self) -> &mut dyn MessageRepository {
+        self
+    }
+
+    fn memories(&mut self) -> &mut dyn MemoryRepository {
+        self
+    }
+
+    fn jobs(&mut self) -> &mut dyn JobOutbox {
+        self
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        self.tx.commit().await.map_err(store_error)
+    }
+}
