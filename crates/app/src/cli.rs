@@ -1,0 +1,62 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// The chat backend that remembers, and that can prove what it does not remember.
+#[derive(Debug, Parser)]
+#[command(name = "memorychat", version, about)]
+pub struct Cli {
+    /// Settings file (TOML); environment variables and `.env` win over it.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What to do; without a word: serve.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Serve the REST API (the default), with the background workers inside.
+    Serve,
+    /// Run the background workers alone.
+    Worker,
+    /// Bring the database schema up to date.
+    Migrate,
+    /// Print the OpenAPI document.
+    Openapi,
+    /// Fetch or list the local models.
+    Models {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: ModelsCommand,
+    },
+    /// Look at the settings.
+    Config {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Look at every dependency: its state, and the way out.
+    Doctor,
+    /// Build the memory index anew from the database.
+    Reindex,
+}
+
+/// What to do with the local models.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum ModelsCommand {
+    /// Fetch those that are missing.
+    Pull,
+    /// List them.
+    List,
+}
+
+/// What to do with the settings.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum ConfigCommand {
+    /// Check them and print the effective values, secrets hidden.
+    Check,
+}

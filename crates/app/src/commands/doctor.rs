@@ -1,0 +1,42 @@
+//! `memorychat doctor`.
+
+use anyhow::{Result, bail};
+use domain::jobs::JobQueue;
+
+use crate::database::{self, Schema};
+use crate::settings::Settings;
+use crate::wiring::Parts;
+use crate::{models, say};
+
+pub(super) async fn run(settings: &Settings) -> Result<()> {
+    let store = database::open(settings, Schema::Check).await?;
+    let parts = Parts::new(store, models::choose(settings).await?);
+    let mut ill = 0;
+    for probe in parts.probes() {
+        match probe.check().await {
+            Ok(found) => say(&format!("ok    {:<16} {found}", probe.name())),
+            Err(ailment) => {
+                ill += usize::from(probe.required());
+                let mark = if probe.required() { "FAIL" } else { "warn" };
+                say(&format!("{mark}  {:<16} {}", probe.name(), ailment.problem));
+                say(&format!("      {:<16} -> {}", "", ailment.way_out));
+            }
+        }
+    }
+    jobs(&parts).await?;
+    if ill > 0 {
+        bail!("{ill} of the required parts are not well");
+    }
+    Ok(())
+}
+
+async fn jobs(parts: &Parts) -> Result<()> {
+    let depth = parts.store.depth().await?;
+    let mark = if depth.dead == 0 { "ok  " } else { "warn" };
+    say(&format!("{mark}  {:<16} {} waiting, {} given up", "jobs", depth.pending, depth.dead));
+    for report in parts.store.dead(10).await? {
+        let reason = report.last_error.unwrap_or_default();
+        say(&format!("      {} after {} tries: {reason}", report.job.id, report.attempts));
+    }
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! The one list of settings: name, default and meaning. The README's table is made from it.
+
+/// One setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Its name: an environment variable, or a key of the settings file in either case.
+    pub name: &'static str,
+    /// What holds when it is not given; empty for none.
+    pub default: &'static str,
+    /// What it does, in one line.
+    pub help: &'static str,
+    /// May its value be shown?
+    pub secret: bool,
+}
+
+const fn plain(name: &'static str, default: &'static str, help: &'static str) -> Setting {
+    Setting { name, default, help, secret: false }
+}
+
+const fn secret(name: &'static str, help: &'static str) -> Setting {
+    Setting { name, default: "", help, secret: true }
+}
+
+/// Every setting, in the order in which they are shown.
+#[rustfmt::skip]
+pub const SETTINGS: &[Setting] = &[
+    plain("MEMORYCHAT_HOST", "127.0.0.1", "address to listen on"),
+    plain("MEMORYCHAT_PORT", "8000", "port to listen on; 0 takes a free one"),
+    plain("MEMORYCHAT_DATA_DIR", "./data", "folder of the database and the secrets"),
+    plain("MEMORYCHAT_MODELS_DIR", "", "folder of the local models; default: `models` in the data folder"),
+    plain("MEMORYCHAT_MODELS_PULL", "true", "fetch missing local models at start"),
+    plain("MEMORYCHAT_CHAT", "auto", "who answers: `auto` (OpenAI when a key or base URL is set), `openai`, `local`"),
+    plain("MEMORYCHAT_EMBEDDINGS", "auto", "who embeds: `auto` (local unless an OpenAI embedding model is named), `openai`, `local`"),
+    plain("MEMORYCHAT_LOCAL_MODEL", "", "path of another GGUF file of the Llama family, for local chat"),
+    plain("MEMORYCHAT_LOCAL_MAX_TOKENS", "256", "longest local answer, in tokens"),
+    plain("MEMORYCHAT_LOCAL_CONTEXT_TOKENS", "2048", "window of the local chat model, in tokens"),
+    plain("MEMORYCHAT_LOCAL_CONCURRENT", "1", "local answers written at the same time"),
+    plain("MEMORYCHAT_INSTRUCTIONS", "", "system prompt; default: a short neutral one"),
+    plain("MEMORYCHAT_WORKERS", "2", "background workers inside `serve`; 0 leaves the work to `memorychat worker`"),
+    plain("MEMORYCHAT_MIGRATE", "true", "bring the database schema up to date at start"),
+    plain("MEMORYCHAT_TRUSTED_PROXIES", "", "addresses, separated by commas, whose X-Forwarded-For is believed"),
+    secret("MEMORYCHAT_PASSWORD_KEY", "key of the password pre-hash, 32 characters or more; default: made at first start, in the data folder"),
+    secret("DATABASE_URL", "`sqlite://path` or `postgres://...`; default: SQLite in the data folder"),
+    secret("OPENAI_API_KEY", "key of the model service"),
+    plain("OPENAI_BASE_URL", "", "any OpenAI-compatible service; default: OpenAI's own"),
+    plain("OPENAI_MODEL", "gpt-4o-mini", "chat model of the service"),
+    plain("OPENAI_TEMPERATURE", "0.7", "0 to 2"),
+    plain("OPENAI_MAX_TOKENS", "1000", "longest answer, in tokens"),
+    plain("OPENAI_CONTEXT_TOKENS", "", "window of the chat model, in tokens; default: known by its name"),
+    plain("OPENAI_EMBEDDING_MODEL", "", "embedding model of the service"),
+    secret("JWT_SECRET_KEY", "secret that signs tokens, 32 characters or more; default: made at first start, in the data folder"),
+    plain("JWT_ALGORITHM", "HS256", "`HS256`, `HS384` or `HS512`"),
+    plain("JWT_EXPIRATION_MINUTES", "60", "life of an access token"),
+    plain("CORS_ORIGINS", "http://localhost:5173,http://localhost:3000,http://localhost:8000", "origins of web clients, separated by commas"),
+    plain("RATE_LIMIT_ENABLED", "true", "limit the rate of calls"),
+    plain("RATE_LIMIT_PER_MINUTE", "60", "calls per minute and caller"),
+    plain("LOGIN_LIMIT_PER_MINUTE", "10", "sign-ups and log-ins per minute, per address and per account"),
+    plain("LOG_LEVEL", "info", "`error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,adapter_http=debug`"),
+    plain("LOG_FORMAT", "text", "`text` or `json`"),
+];
+
+/// The settings as a Markdown table.
+pub fn markdown() -> String {
+    let mut table = String::from("| setting | default | meaning |\n| --- | --- | --- |\n");
+    for Setting { name, default, help, .. } in SETTINGS {
+        let shown = if default.is_empty() { String::new() } else { format!("`{default}`") };
+        table.push_str(&format!("| `{name}` | {shown} | {help} |\n"));
+    }
+    table
+}

@@ -1,0 +1,200 @@
+//! Puts the parts together: the one place that knows them all.
+
+use std::sync::Arc;
+
+use adapter_auth::{BcryptConfig, BcryptHasher, JwtAuthority, JwtConfig, SigningSecret};
+use adapter_http::{Api, TaskSpawner};
+use adapter_sql::{SqlMemoryIndex, SqlStore};
+use anyhow::{Context, Result};
+use domain::account::{AccountService, LocalIdentity, LocalIdentityConfig};
+use domain::chat::{TurnConfig, TurnService};
+use domain::clock::{Clock, IdGenerator};
+use domain::health::Probe;
+use domain::jobs::{JobRunner, RetryPolicy, WorkSignal};
+use domain::memory::{
+    Indexer, Learner, MemoryIndex, MemoryService, RecallConfig, Recaller, Reindexer,
+};
+use domain::profile::ProfileService;
+use domain::session::{EphemeralLimits, RamTranscripts, SessionService};
+use secrecy::ExposeSecret;
+
+use crate::models::ChosenModels;
+use crate::probes::{DatabaseProbe, IndexProbe};
+use crate::settings::{AuthSettings, Settings};
+use crate::system::{Bell, SystemClock, TimeOrderedIds};
+
+/// Memory that the embedded index may use for vectors, in bytes.
+const INDEX_CACHE_BYTES: u64 = 256 * 1024 * 1024;
+
+/// The parts, each made once.
+pub struct Parts {
+    /// The database.
+    pub store: SqlStore,
+    /// The memory index.
+    pub index: Arc<dyn MemoryIndex>,
+    /// The models.
+    pub models: ChosenModels,
+    /// Incognito turns.
+    pub transcripts: Arc<RamTranscripts>,
+    /// Wakes the workers.
+    pub bell: Bell,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdGenerator>,
+    indexer: Arc<Indexer>,
+}
+
+impl Parts {
+    /// Makes the parts over an open database and chosen models.
+    pub fn new(store: SqlStore, models: ChosenModels) -> Self {
+        let index: Arc<dyn MemoryIndex> = Arc::new(SqlMemoryIndex::new(&store, INDEX_CACHE_BYTES));
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let transcripts = Arc::new(RamTranscripts::new(Arc::clone(&clock), EphemeralLimits::default()));
+        let indexer =
+            Arc::new(Indexer::new(Arc::new(store.clone()), Arc::clone(&index), models.embedder.clone()));
+        let ids: Arc<dyn IdGenerator> = Arc::new(TimeOrderedIds);
+        Self { store, index, models, transcripts, bell: Bell::default(), clock, ids, indexer }
+    }
+
+    /// How everything is.
+    pub fn probes(&self) -> Vec<Arc<dyn Probe>> {
+        let mut probes: Vec<Arc<dyn Probe>> = vec![
+            Arc::new(DatabaseProbe { store: self.store.clone() }),
+            Arc::new(IndexProbe { index: Arc::clone(&self.index), embedder: self.models.embedder.clone() }),
+        ];
+        probes.extend(self.models.probes.iter().cloned());
+        probes
+    }
+
+    /// The use cases, for the REST API.
+    pub fn api(&self, settings: &Settings, tasks: Arc<dyn TaskSpawner>) -> Result<Api> {
+        let store = Arc::new(self.store.clone());
+        let signal: Arc<dyn WorkSignal> = Arc::new(self.bell.clone());
+        let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
+        let recaller = Arc::new(Recaller::new(
+            store.clone(),
+            Arc::clone(&self.index),
+            self.models.embedder.clone(),
+            RecallConfig::default(),
+        ));
+        let mut turns = TurnConfig::default();
+        if let Some(instructions) = &settings.instructions {
+            turns.instructions.clone_from(instructions);
+        }
+        Ok(Api {
+            accounts: self.accounts(settings)?,
+            profiles: ProfileService::new(
+                store.clone(),
+                Arc::clone(&self.index),
+                Arc::clone(&signal),
+                Arc::clone(&clock),
+                Arc::clone(&ids),
+            ),
+            sessions: SessionService::new(
+                store.clone(),
+                self.transcripts.clone(),
+                Arc::clone(&self.index),
+                Arc::clone(&signal),
+                Arc::clone(&clock),
+                Arc::clone(&ids),
+            ),
+            memories: MemoryService::new(
+                store.clone(),
+                Arc::clone(&self.index),
+                Arc::clone(&self.indexer),
+                Arc::clone(&recaller),
+                Arc::clone(&signal),
+                Arc::clone(&clock),
+                Arc::clone(&ids),
+            ),
+            turns: TurnService::new(
+                store.clone(),
+                self.transcripts.clone(),
+                recaller,
+                Arc::clone(&self.models.chat),
+                signal,
+                Arc::clone(&clock),
+                Arc::clone(&ids),
+                turns,
+            ),
+            probes: self.probes(),
+            tasks,
+            queue: store,
+            clock,
+            ids,
+        })
+    }
+
+    fn accounts(&self, settings: &Settings) -> Result<AccountService> {
+        let store = Arc::new(self.store.clone());
+        let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
+        let (signing, password) = secrets(settings)?;
+        let tokens = Arc::new(JwtAuthority::new(&signing, jwt_config(&settings.auth)?));
+        let hasher = Arc::new(BcryptHasher::new(&password, BcryptConfig::default())?);
+        let identity = Arc::new(LocalIdentity::new(
+            store.clone(),
+            store.clone(),
+            hasher,
+            tokens.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&ids),
+            LocalIdentityConfig::default(),
+        ));
+        Ok(AccountService::new(identity, store.clone(), store, tokens, clock, ids))
+    }
+
+    /// One background worker.
+    pub fn runner(&self) -> JobRunner {
+        let store = Arc::new(self.store.clone());
+        let learner = Learner::new(
+            store.clone(),
+            Arc::clone(&self.models.extractor),
+            Arc::clone(&self.clock),
+            Arc::clone(&self.ids),
+        );
+        let policy = RetryPolicy::default();
+        JobRunner::new(
+            store.clone(),
+            store,
+            learner,
+            Arc::clone(&self.indexer),
+            Arc::clone(&self.clock),
+            policy,
+        )
+    }
+
+    /// Rebuilds the index, and finds what it lacks.
+    pub fn reindexer(&self) -> Reindexer {
+        let store = Arc::new(self.store.clone());
+        Reindexer::new(
+            store.clone(),
+            store,
+            Arc::clone(&self.index),
+            self.models.embedder.clone(),
+            Arc::clone(&self.clock),
+            Arc::clone(&self.ids),
+        )
+    }
+}
+
+/// The secret of the tokens and that of the passwords. The one in the data folder serves for both, but
+/// a set token secret does not touch the passwords: it may be changed.
+fn secrets(settings: &Settings) -> Result<(SigningSecret, SigningSecret)> {
+    let set = |name: &str, value: Option<&secrecy::SecretString>| {
+        value.map(|v| SigningSecret::from_setting(v.expose_secret()).with_context(|| name.to_owned())).transpose()
+    };
+    let signing = set("JWT_SECRET_KEY", settings.auth.jwt_secret.as_ref())?;
+    let password = set("MEMORYCHAT_PASSWORD_KEY", settings.auth.password_key.as_ref())?;
+    match (signing, password) {
+        (Some(signing), Some(password)) => Ok((signing, password)),
+        (signing, password) => {
+            let kept = SigningSecret::load_or_create(&settings.data_dir)?;
+            Ok((signing.unwrap_or_else(|| kept.clone()), password.unwrap_or(kept)))
+        }
+    }
+}
+
+fn jwt_config(auth: &AuthSettings) -> Result<JwtConfig> {
+    let algorithm = auth.jwt_algorithm.parse().context("JWT_ALGORITHM")?;
+    Ok(JwtConfig { algorithm, access_lifetime: auth.jwt_lifetime })
+}
