@@ -76,6 +76,7 @@ fn a_sample_value_is_refused() {
         "0123456789abcdef0123456789abcdef",
         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
         "abababababababababababababababababab",
+        "0110100110010110100101100110100110",
         "kq3V-9sLx0_TkVkq3V-9sLx0_TkVkq3V-9s",
     ];
     for text in samples {
