@@ -22,6 +22,10 @@
 )]
 
 pub mod contract;
+pub mod fakes;
+pub mod faults;
 pub mod fixtures;
+pub mod llama_server;
 pub mod models_dir;
 pub mod seed;
+pub mod servers;

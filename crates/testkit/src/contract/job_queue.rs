@@ -31,7 +31,7 @@ pub async fn check<Fut: Future<Output = StoreHarness>>(fresh: impl Fn() -> Fut) 
     super::run("job queue", CASES, fresh).await;
 }
 
-const LEASE: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_mins(1);
 
 async fn claim(h: &StoreHarness, seconds: i64, limit: u32) -> Vec<LeasedJob> {
     h.queue.claim(at(seconds), LEASE, limit).await.unwrap()

@@ -69,7 +69,7 @@ pub mod transcript_cache;
 const RACERS: usize = 20;
 
 /// A case that takes longer hangs: it is named instead of stopping the whole run.
-const HANGS_AFTER: Duration = Duration::from_secs(120);
+const HANGS_AFTER: Duration = Duration::from_mins(2);
 
 /// Runs every case on an instance of its own and names all that failed.
 async fn run<H, Fut>(

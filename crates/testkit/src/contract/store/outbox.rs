@@ -18,7 +18,7 @@ pub(super) const CASES: &[Case<StoreHarness>] = cases![
     nobody_else_completes_a_job,
 ];
 
-const LEASE: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_mins(1);
 
 fn learn() -> JobKind {
     JobKind::Learn {

@@ -1,0 +1,194 @@
+//! Servers that a test starts itself and throws away.
+
+use std::ffi::OsString;
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A Postgres of the test's own; stopped and removed when dropped. Give each case a schema of its own.
+pub struct Postgres {
+    url: String,
+    server: Option<Server>,
+}
+
+/// A running server and where its binaries are.
+struct Server {
+    binaries: PathBuf,
+    folder: PathBuf,
+}
+
+impl Postgres {
+    /// The server named by `TEST_DATABASE_URL`, or a new one from the binaries of this machine. Where
+    /// there is neither it prints so, and panics if `CI` is set: a gate must not skip silently.
+    pub fn start() -> Option<Self> {
+        if let Some(url) = variable("TEST_DATABASE_URL") {
+            return Some(Self { url, server: None });
+        }
+        let Some(binaries) = binaries() else {
+            assert!(
+                variable("CI").is_none(),
+                "Postgres is needed, and is not on this machine"
+            );
+            println!("left out: no Postgres on this machine; set TEST_DATABASE_URL or install one");
+            return None;
+        };
+        let port = free_port();
+        let server = Server {
+            binaries,
+            folder: new_folder(),
+        };
+        server.make_cluster();
+        server.start(port);
+        let url = format!("postgres://postgres@127.0.0.1:{port}/postgres?sslmode=disable");
+        Some(Self {
+            url,
+            server: Some(server),
+        })
+    }
+
+    /// Its address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its address, for connections that see one schema only. The schema must be made first.
+    pub fn schema_url(&self, schema: &str) -> String {
+        let separator = if self.url.contains('?') { '&' } else { '?' };
+        format!("{}{separator}options[search_path]={schema}", self.url)
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if let Some(server) = &self.server {
+            server.stop();
+        }
+    }
+}
+
+impl Server {
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    fn make_cluster(&self) {
+        let mut initdb = self.command("initdb");
+        initdb.arg("-D").arg(self.data());
+        run(initdb
+            .args(["-U", "postgres", "-A", "trust", "-E", "UTF8"])
+            .args(["--no-locale", "--no-sync"]));
+    }
+
+    fn start(&self, port: u16) {
+        // Nothing here outlives the test, so nothing needs to be safe on disk.
+        let settings = format!(
+            "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off \
+             -c synchronous_commit=off -c full_page_writes=off -c shared_buffers=32MB \
+             -c max_connections=200"
+        );
+        let mut start = self.command("pg_ctl");
+        start
+            .arg("-D")
+            .arg(self.data())
+            .args(["-w", "-s", "-o", &settings]);
+        run(start.arg("-l").arg(self.folder.join("log")).arg("start"));
+    }
+
+    fn stop(&self) {
+        let mut stop = self.command("pg_ctl");
+        stop.arg("-D")
+            .arg(self.data())
+            .args(["-m", "immediate", "-s", "stop"]);
+        let stopped = stop.status();
+        let removed = fs::remove_dir_all(&self.folder);
+        if !matches!((stopped, removed), (Ok(status), Ok(())) if status.success()) {
+            println!(
+                "could not stop or remove the Postgres in {}",
+                self.folder.display()
+            );
+        }
+    }
+
+    /// A command of the server; Postgres refuses to run as root, so that is given up first.
+    fn command(&self, name: &str) -> Command {
+        let program = self.binaries.join(name);
+        let mut command = if is_root() {
+            let mut command = Command::new("setpriv");
+            command
+                .args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "--"])
+                .arg(program);
+            command
+        } else {
+            Command::new(program)
+        };
+        command
+            .current_dir(&self.folder)
+            .env("HOME", &self.folder)
+            .env("LC_ALL", "C");
+        command
+    }
+}
+
+/// The newest version in Debian's folders, else what is on the path.
+fn binaries() -> Option<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let newest = versions
+        .filter_map(|entry| {
+            let version: u32 = entry.file_name().to_str()?.parse().ok()?;
+            Some((version, entry.path().join("bin")))
+        })
+        .filter(|(_, folder)| folder.join("initdb").is_file())
+        .max();
+    let path = variable_os("PATH").unwrap_or_default();
+    let on_path = || std::env::split_paths(&path).find(|folder| folder.join("initdb").is_file());
+    newest.map(|(_, folder)| folder).or_else(on_path)
+}
+
+fn new_folder() -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let n = NEXT.fetch_add(1, Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("memorychat-pg-{}-{n}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    if is_root() {
+        run(Command::new("chown").arg("nobody:nogroup").arg(&folder));
+    }
+    folder
+}
+
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(Path::new("/proc/self")).is_ok_and(|me| me.uid() == 0)
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+fn run(command: &mut Command) {
+    // A server that keeps a pipe of ours open would keep the test from ending.
+    let status = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success(), "{command:?} failed");
+}
+
+fn variable(name: &str) -> Option<String> {
+    variable_os(name)
+        .and_then(|value| value.into_string().ok())
+        .filter(|value| !value.is_empty())
+}
+
+fn variable_os(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
