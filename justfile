@@ -19,7 +19,7 @@ check:
     cargo test --workspace
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
-# Write the generated files anew: OpenAPI document, schema picture, the README's settings.
+# Write the generated files anew: OpenAPI document, schema picture, the README's table of settings.
 openapi:
     UPDATE_OPENAPI=1 cargo test -p adapter-http --test openapi
     UPDATE_SCHEMA=1 cargo test -p adapter-sql --test schema
@@ -37,7 +37,7 @@ tour:
 bench:
     cargo run --release -p bench
 
-# A new, empty schema change.
+# A new, empty schema change: `just new-migration tags`.
 new-migration name:
-    cp migrations/src/template.rs.txt "migrations/src/m$(date +%Y%m%d)_000001_{{name}}.rs"
-    @echo "Now list it in migrations/src/lib.rs."
+    printf '//! What this changes, and why.\n\ncrate::change!();\n\nconst SQL: &str = "\n";\n' > migrations/src/m$(date +%Y%m%d)_000001_{{name}}.rs
+    @echo "Now name it in migrations/src/lib.rs, and run: just openapi"

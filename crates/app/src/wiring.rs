@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use adapter_auth::{BcryptConfig, BcryptHasher, JwtAuthority, JwtConfig, SigningSecret};
+use adapter_auth::{BcryptConfig, BcryptHasher, JwtAuthority, JwtConfig, SigningSecret, TokenAlgorithm};
 use adapter_http::{Api, TaskSpawner};
 use adapter_sql::{SqlMemoryIndex, SqlStore};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use domain::account::{AccountService, LocalIdentity, LocalIdentityConfig};
 use domain::chat::{TurnConfig, TurnService};
 use domain::clock::{Clock, IdGenerator};
@@ -195,6 +195,11 @@ fn secrets(settings: &Settings) -> Result<(SigningSecret, SigningSecret)> {
 }
 
 fn jwt_config(auth: &AuthSettings) -> Result<JwtConfig> {
-    let algorithm = auth.jwt_algorithm.parse().context("JWT_ALGORITHM")?;
+    let algorithm = match auth.jwt_algorithm.as_str() {
+        "HS256" => TokenAlgorithm::Hs256,
+        "HS384" => TokenAlgorithm::Hs384,
+        "HS512" => TokenAlgorithm::Hs512,
+        other => bail!("JWT_ALGORITHM: '{other}' is not supported"),
+    };
     Ok(JwtConfig { algorithm, access_lifetime: auth.jwt_lifetime })
 }

@@ -1,0 +1,134 @@
+//! `kill -9` at the worst moments, then a restart.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::harness::Server;
+use crate::model_server::ModelServer;
+
+async fn messages(caller: &crate::harness::Caller, session: &str) -> Vec<Value> {
+    let path = format!("/api/v1/sessions/{session}/messages");
+    caller.get(&path).await.expect(StatusCode::OK).as_array().expect("array").clone()
+}
+
+#[tokio::test]
+async fn killed_during_a_stream_the_question_stays_and_the_answer_is_marked() {
+    let model = ModelServer::start().await;
+    let server = Server::with_model(&model).await;
+    let mut ada = server.sign_up("ada").await;
+    let session = ada.session("normal").await;
+    ada.chat(&session, "First question").await;
+
+    let words = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen";
+    let body = json!({"message": format!("[slow] {words} {words}")});
+    let request = ada.request(Method::POST, &format!("/api/v1/chat/{session}/stream")).json(&body);
+    let mut stream = request.send().await.expect("stream").bytes_stream();
+    let mut received = String::new();
+    while received.matches("\"type\":\"content\"").count() < 10 {
+        let bytes = stream.next().await.expect("more").expect("bytes");
+        received.push_str(&String::from_utf8_lossy(&bytes));
+    }
+    let server = server.restart_after_kill().await;
+    ada.base.clone_from(&server.base);
+
+    let stored = messages(&ada, &session).await;
+    let shape: Vec<(&str, &str)> = stored
+        .iter()
+        .map(|m| (m["role"].as_str().expect("role"), m["status"].as_str().expect("status")))
+        .collect();
+    let expected =
+        [("user", "complete"), ("assistant", "complete"), ("user", "complete"), ("assistant", "interrupted")];
+    assert_eq!(shape, expected);
+    assert_eq!(stored[2]["content"], body["message"]);
+    let partial = stored[3]["content"].as_str().expect("content");
+    assert!(partial.starts_with("You said:"), "what had come was kept: {partial:?}");
+
+    // The session goes on.
+    ada.chat(&session, "Still there?").await;
+}
+
+#[tokio::test]
+async fn killed_between_turn_and_learning_nothing_is_lost_or_doubled() {
+    let model = ModelServer::start().await;
+    let mut server = Server::with_model(&model).await;
+    let mut ada = server.sign_up("ada").await;
+    let profile = ada.default_profile().await;
+    let session = ada.session("normal").await;
+    for round in 0..4 {
+        let answer = ada.chat(&session, &format!("My lucky number {round} is {round}{round}.")).await;
+        assert_eq!(answer["memories_extracted"], true);
+        // At once, and a little later: before, in the middle of, and after the job.
+        tokio::time::sleep(Duration::from_millis(40 * round)).await;
+        server = server.restart_after_kill().await;
+        ada.base.clone_from(&server.base);
+    }
+    // A job whose worker died is due again when its lease has ended; here the lease outlives the test,
+    // so what is claimed is counted as work that is not lost.
+    let mut waited = 0;
+    loop {
+        let memories = ada.memories(&profile).await;
+        let mut unique = memories.clone();
+        unique.sort();
+        unique.dedup();
+        assert_eq!(unique.len(), memories.len(), "doubled: {memories:?}");
+        let metrics = ada.get("/metrics").await.text;
+        let gauge = |name: &str| {
+            let line = metrics.lines().find(|l| l.starts_with(name)).unwrap_or_else(|| panic!("no {name} in {metrics}"));
+            line.rsplit(' ').next().and_then(|n| n.parse::<f64>().ok()).expect("number")
+        };
+        if memories.len() == 4 {
+            break;
+        }
+        assert!(memories.len() as f64 + gauge("jobs_pending") >= 4.0, "lost: {memories:?}");
+        assert!(gauge("jobs_dead") < 0.5);
+        waited += 1;
+        if waited > 100 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    for message in messages(&ada, &session).await {
+        assert_eq!(message["status"], "complete");
+    }
+}
+
+#[tokio::test]
+async fn a_signal_lets_a_running_turn_end() {
+    let model = ModelServer::start().await;
+    let mut server = Server::with_model(&model).await;
+    let ada = server.sign_up("ada").await;
+    let session = ada.session("normal").await;
+    let body = json!({"message": "[slow] one two three four five six seven eight nine ten"});
+    let request = ada.request(Method::POST, &format!("/api/v1/chat/{session}/stream")).json(&body);
+    let response = request.send().await.expect("stream");
+    let reading = tokio::task::spawn_blocking(move || server.stop().then_some(server));
+    let text = response.text().await.expect("whole");
+    assert!(text.trim_end().ends_with("data: [DONE]"), "{text}");
+    let stopped = reading.await.expect("joined");
+    assert!(stopped.is_some(), "it ended well");
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_does_not_lose_its_answer() {
+    let model = ModelServer::start().await;
+    let server = Server::with_model(&model).await;
+    let ada = server.sign_up("ada").await;
+    let session = ada.session("normal").await;
+    let body = json!({"message": "[slow] one two three four five six"});
+    let request = ada.request(Method::POST, &format!("/api/v1/chat/{session}/stream")).json(&body);
+    let mut stream = request.send().await.expect("stream").bytes_stream();
+    stream.next().await.expect("first").expect("bytes");
+    drop(stream);
+    for _ in 0..200 {
+        let stored = messages(&ada, &session).await;
+        if stored.len() == 2 && stored[1]["status"] == "complete" {
+            assert!(stored[1]["content"].as_str().expect("content").ends_with("six"));
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the answer was lost: {:?}", messages(&ada, &session).await);
+}

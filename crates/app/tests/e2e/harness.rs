@@ -1,0 +1,265 @@
+//! The real program as a child process, and somebody who calls it.
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use reqwest::{Client, Method, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::model_server::ModelServer;
+
+/// A running `memorychat` with a data folder of its own.
+pub struct Server {
+    child: Child,
+    pub base: String,
+    pub data: TempDir,
+    settings: Vec<(String, String)>,
+}
+
+impl Server {
+    /// Starts with a fresh data folder. Without other settings: no rate limits, local embeddings, chat
+    /// by the local model.
+    pub async fn start(settings: &[(&str, &str)]) -> Self {
+        let data = tempfile::tempdir().expect("data folder");
+        let settings = settings.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        Self::start_in(data, settings).await
+    }
+
+    /// Starts with a model service at this address.
+    pub async fn with_model(model: &ModelServer) -> Self {
+        Self::start(&[("OPENAI_BASE_URL", &model.base), ("OPENAI_MODEL", "stand-in")]).await
+    }
+
+    async fn start_in(data: TempDir, settings: Vec<(String, String)>) -> Self {
+        let mut command = command(data.path());
+        command.envs(settings.iter().map(|(n, v)| (n, v)));
+        let log = File::options().create(true).append(true).open(data.path().join("../").join(log_name(data.path())));
+        command.stdout(Stdio::piped()).stderr(log.expect("log file"));
+        let mut child = command.spawn().expect("memorychat starts");
+        let out = child.stdout.take().expect("stdout");
+        let listening = tokio::task::spawn_blocking(move || {
+            let mut lines = BufReader::new(out).lines().map_while(Result::ok);
+            let line = lines.find(|line| line.contains(" listens on "));
+            // Keeps the pipe open, so that the program can go on writing.
+            std::thread::spawn(move || lines.for_each(drop));
+            line
+        });
+        let line = tokio::time::timeout(Duration::from_mins(5), listening).await.expect("started in time");
+        let line = line.expect("reader").unwrap_or_else(|| {
+            let log = std::fs::read_to_string(data.path().join("../").join(log_name(data.path())));
+            panic!("memorychat did not start:\n{}", log.unwrap_or_default())
+        });
+        let base = line.rsplit(' ').next().expect("address").to_owned();
+        Self { child, base, data, settings }
+    }
+
+    /// `kill -9`, at once.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("reaped");
+    }
+
+    /// Kills it and starts it again on the same data folder.
+    pub async fn restart_after_kill(mut self) -> Self {
+        self.kill();
+        let data = std::mem::replace(&mut self.data, tempfile::tempdir().expect("folder"));
+        let settings = self.settings.clone();
+        drop(self);
+        Self::start_in(data, settings).await
+    }
+
+    /// Asks it to stop (SIGTERM) and waits; tells whether it ended well.
+    pub fn stop(&mut self) -> bool {
+        let pid = self.child.id().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status().expect("kill");
+        self.child.wait().expect("reaped").success()
+    }
+
+    /// Is the process alive?
+    pub fn is_alive(&mut self) -> bool {
+        self.child.try_wait().expect("state").is_none()
+    }
+
+    /// What it logged; the file lies beside the data folder.
+    pub fn log(&self) -> Vec<u8> {
+        std::fs::read(self.log_path()).expect("log")
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.data.path().join("../").join(log_name(self.data.path()))
+    }
+
+    /// A caller without a credential.
+    pub fn anonymous(&self) -> Caller {
+        Caller { base: self.base.clone(), token: None, client: Client::new() }
+    }
+
+    /// A new user.
+    pub async fn sign_up(&self, name: &str) -> Caller {
+        let mut caller = self.anonymous();
+        let body = json!({"email": format!("{name}@example.org"), "password": "correct horse battery"});
+        let answer = caller.post("/api/v1/auth/signup", &body).await.expect(StatusCode::CREATED);
+        caller.token = answer["access_token"].as_str().map(str::to_owned);
+        caller
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_file(self.log_path());
+    }
+}
+
+fn log_name(data: &Path) -> String {
+    format!("{}.log", data.file_name().expect("name").to_string_lossy())
+}
+
+/// The program with the settings that all tests share.
+pub fn command(data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_memorychat"));
+    for (name, _) in std::env::vars_os() {
+        let ours = name.to_string_lossy().into_owned();
+        if ["MEMORYCHAT_", "OPENAI_", "JWT_", "DATABASE_URL"].iter().any(|p| ours.starts_with(p)) {
+            command.env_remove(name);
+        }
+    }
+    command
+        .current_dir(data)
+        .env("MEMORYCHAT_DATA_DIR", data)
+        .env("MEMORYCHAT_MODELS_DIR", testkit::models_dir::test_models_dir())
+        .env("MEMORYCHAT_PORT", "0")
+        .env("RATE_LIMIT_ENABLED", "false");
+    command
+}
+
+/// Somebody who calls the API.
+#[derive(Clone)]
+pub struct Caller {
+    pub base: String,
+    pub token: Option<String>,
+    pub client: Client,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: reqwest::header::HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    /// The body as JSON, after a look at the status.
+    #[track_caller]
+    pub fn expect(self, status: StatusCode) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        self.json()
+    }
+
+    /// A look at the status alone.
+    #[track_caller]
+    pub fn expect_ok(&self) {
+        assert_eq!(self.status, StatusCode::OK, "{}", self.text);
+    }
+
+    /// The body as JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {}", self.text))
+    }
+
+    /// Checks that it is a problem of this status and code.
+    #[track_caller]
+    pub fn is_problem(&self, status: u16, code: &str) {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        let kind = self.headers.get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default();
+        assert!(kind.starts_with("application/problem+json"), "{kind}: {}", self.text);
+        let body = self.json();
+        assert_eq!(body["status"], status, "{body}");
+        assert_eq!(body["code"], code, "{body}");
+        for field in ["type", "title", "detail", "instance", "request_id"] {
+            assert!(body[field].is_string(), "{field} in {body}");
+        }
+    }
+}
+
+impl Caller {
+    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        let request = self.client.request(method, format!("{}{path}", self.base));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+        let response = request.send().await.expect("an answer");
+        let (status, headers) = (response.status(), response.headers().clone());
+        Answer { status, headers, text: response.text().await.expect("a body") }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(self.request(Method::GET, path)).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(self.request(Method::POST, path).json(body)).await
+    }
+
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.send(self.request(Method::PATCH, path).json(body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(self.request(Method::DELETE, path)).await
+    }
+
+    /// The id of the default profile.
+    pub async fn default_profile(&self) -> String {
+        let profiles = self.get("/api/v1/memory-profiles").await.expect(StatusCode::OK);
+        let default = profiles.as_array().expect("array").iter().find(|p| p["is_default"] == true);
+        id(default.expect("a default"))
+    }
+
+    /// A new session in a mode.
+    pub async fn session(&self, mode: &str) -> String {
+        id(&self.post("/api/v1/sessions", &json!({"privacy_mode": mode})).await.expect(StatusCode::CREATED))
+    }
+
+    /// A turn.
+    pub async fn chat(&self, session: &str, message: &str) -> Value {
+        let path = format!("/api/v1/chat/{session}");
+        self.post(&path, &json!({"message": message})).await.expect(StatusCode::OK)
+    }
+
+    /// The texts of a profile's memories, newest first.
+    pub async fn memories(&self, profile: &str) -> Vec<String> {
+        let path = format!("/api/v1/memory-profiles/{profile}/memories");
+        let memories = self.get(&path).await.expect(StatusCode::OK);
+        let text = |m: &Value| m["memory"].as_str().expect("text").to_owned();
+        memories.as_array().expect("array").iter().map(text).collect()
+    }
+
+    /// Waits until a profile holds this many memories: learning happens in the background.
+    pub async fn wait_for_memories(&self, profile: &str, count: usize) -> Vec<String> {
+        for _ in 0..600 {
+            let memories = self.memories(profile).await;
+            if memories.len() >= count {
+                return memories;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("no {count} memories in time: {:?}", self.memories(profile).await);
+    }
+}
+
+/// The `id` of an object.
+#[track_caller]
+pub fn id(object: &Value) -> String {
+    object["id"].as_str().unwrap_or_else(|| panic!("no id in {object}")).to_owned()
+}

@@ -1,0 +1,12 @@
+//! The real program, end to end, with its embedded adapters: what a client sees, and what is left on
+//! disk.
+
+mod bad_input;
+mod cli;
+mod contract;
+mod coverage;
+mod crash;
+mod harness;
+mod model_server;
+mod privacy;
+mod tour;
