@@ -111,3 +111,32 @@ where
         .join_all()
         .await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn a_good_case(_: &u8) {}
+
+    async fn a_broken_case(number: &u8) {
+        assert_eq!(*number, 0);
+    }
+
+    async fn another_broken_case(_: &u8) {
+        panic!("on purpose");
+    }
+
+    #[tokio::test]
+    async fn every_case_runs_and_the_broken_ones_are_named() {
+        let table: &[Case<u8>] = cases![a_broken_case, a_good_case, another_broken_case];
+        let outcome = AssertUnwindSafe(run("test", table, async || 1))
+            .catch_unwind()
+            .await;
+        let panic = outcome.expect_err("two cases are broken");
+        let message = panic.downcast_ref::<String>().expect("a message");
+        assert_eq!(
+            message,
+            "the test contract is broken by: a_broken_case, another_broken_case"
+        );
+    }
+}
