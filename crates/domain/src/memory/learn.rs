@@ -126,11 +126,12 @@ impl Learner {
             .messages()
             .recent(message.session, CONTEXT_MESSAGES * 2)
             .await?;
-        let before = recent
-            .into_iter()
-            .take_while(|m| m.id != id)
+        // Where the session has moved on too far, there is no context rather than a wrong one.
+        let earlier = recent.iter().position(|m| m.id == id).unwrap_or(0);
+        let before = recent[..earlier]
+            .iter()
             .filter(|m| m.stamp.learns())
-            .map(|m| (m.role, m.content))
+            .map(|m| (m.role, m.content.clone()))
             .collect();
         let utterance = Utterance {
             message: id,
