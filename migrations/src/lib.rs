@@ -38,7 +38,7 @@ mod m20261123_000006_memory_index;
 #[derive(Debug, Clone, Copy)]
 pub struct Migrator;
 
-#[async_trait]
+#[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         vec![
@@ -96,7 +96,7 @@ macro_rules! change {
         impl sea_orm_migration::MigrationTrait for Migration {
             async fn up(
                 &self,
-                manager: &sea_orm_migration::SchemaManager<'_>,
+                manager: &sea_orm_migration::SchemaManager,
             ) -> Result<(), sea_orm_migration::DbErr> {
                 crate::apply(manager, SQL).await
             }

@@ -24,7 +24,7 @@ mod connect;
 mod directory;
 mod entities;
 mod error;
-//mod index;
+mod index;
 mod maintenance;
 mod memories;
 mod messages;
@@ -37,5 +37,5 @@ mod store;
 mod unit_of_work;
 
 pub use connect::SqlConfig;
-//pub use index::SqlMemoryIndex;
+pub use index::SqlMemoryIndex;
 pub use store::SqlStore;

@@ -1,0 +1,56 @@
+//! Databases to test on: SQLite files in a temporary folder, schemas of a Postgres of our own.
+#![expect(dead_code, reason = "each test binary uses its part")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use adapter_sql::{SqlConfig, SqlStore};
+use migrations::{Migrator, MigratorTrait};
+use sea_orm::ConnectionTrait;
+use tempfile::TempDir;
+use testkit::contract::store::StoreHarness;
+use testkit::servers::Postgres;
+
+/// A folder that is removed when the test ends.
+pub fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// A database file that does not exist yet.
+pub fn sqlite_url(folder: &TempDir) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let file = format!("{}.db", NEXT.fetch_add(1, Ordering::Relaxed));
+    format!("sqlite:{}", folder.path().join(file).display())
+}
+
+/// An empty schema.
+pub async fn postgres_url(server: &Postgres) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let n = NEXT.fetch_add(1, Ordering::Relaxed);
+    let schema = format!("case_{}_{n}", std::process::id());
+    let admin = SqlStore::connect(&SqlConfig::new(server.url()))
+        .await
+        .unwrap();
+    let sql = format!("create schema {schema}");
+    admin.connection().execute_unprepared(&sql).await.unwrap();
+    admin.close().await.unwrap();
+    server.schema_url(&schema)
+}
+
+/// The database with its tables.
+pub async fn open(url: String) -> SqlStore {
+    let store = SqlStore::connect(&SqlConfig::new(url)).await.unwrap();
+    Migrator::up(store.connection(), None).await.unwrap();
+    store
+}
+
+/// The store as the suites see it.
+pub fn harness(store: SqlStore) -> StoreHarness {
+    let store = Arc::new(store);
+    StoreHarness {
+        store: store.clone(),
+        directory: store.clone(),
+        queue: store.clone(),
+        maintenance: store,
+    }
+}
