@@ -5,6 +5,7 @@
 //! - [`fakes`]: the ports in memory, deterministic, each checked by its suite.
 //! - [`faults`]: wrappers that fail on demand.
 //! - [`fixtures`] and [`seed`]: values, and rows, that a test needs before it starts.
+//! - [`servers`], [`llama_server`], [`models_dir`]: real servers and weights, for a test that wants them.
 //!
 //! # To add a case
 //! Write a private `async fn a_sentence_that_must_hold(harness: &Harness)` beside its neighbours and

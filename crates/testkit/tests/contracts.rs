@@ -1,4 +1,5 @@
 //! The fakes keep the contracts of their ports.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 
