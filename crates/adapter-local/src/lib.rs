@@ -12,12 +12,14 @@
 //! # To add a model
 //! 1. Describe its files in `weights/catalogue.rs`: sizes, checksums, the hub's repository, the package.
 //! 2. Give it a loader beside `embed/bert.rs` or `chat/gguf.rs`.
-//! 3. Prove its arithmetic against an independent implementation, as `tests/embedder.rs` does.
+//! 3. Prove its arithmetic against an independent implementation, as `embed/tests.rs` does.
 
 mod chat;
 mod embed;
 mod error;
 mod probe;
+#[cfg(test)]
+mod test_support;
 mod weights;
 mod workers;
 

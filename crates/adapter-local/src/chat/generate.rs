@@ -38,7 +38,8 @@ pub(super) struct Job {
 }
 
 /// Why an answer ended before its time.
-enum Stop {
+#[derive(Debug)]
+pub(super) enum Stop {
     /// Nobody listens any more.
     Unheard,
     /// It failed.
@@ -63,7 +64,7 @@ impl Generator {
         }
     }
 
-    fn answer(
+    pub(super) fn answer(
         &self,
         prompt: &Prompt,
         listener: &Sender<Result<ReplyEvent, ModelError>>,

@@ -34,7 +34,7 @@ pub(super) fn load(path: &Path, name: &str, folder: &Path) -> Result<Loaded, Loa
     {
         return assemble(content, file).map_err(broken);
     }
-    let fast = fast_path(path, name, folder).map_err(broken)?;
+    let fast = fast_path(path, folder).map_err(broken)?;
     // A kept file that cannot be read is made anew.
     if let Ok(loaded) = open(&fast).and_then(|(content, file)| assemble(content, file)) {
         return Ok(loaded);
@@ -95,14 +95,15 @@ fn is_slow(kind: GgmlDType) -> bool {
 
 /// Where the converted file is kept: its name follows the source's content, so a changed source is
 /// never mistaken for the old one.
-fn fast_path(source: &Path, name: &str, folder: &Path) -> Result<PathBuf, Source> {
+fn fast_path(source: &Path, folder: &Path) -> Result<PathBuf, Source> {
     let mut sum = Sha256::new();
     io::copy(&mut File::open(source)?, &mut HashWriter(&mut sum))?;
     let digest = hex::encode(sum.finalize());
     let short = digest.get(..16).unwrap_or(&digest);
+    let stem = source.file_stem().unwrap_or_default().to_string_lossy();
     Ok(folder
         .join("converted")
-        .join(format!("{name}-{short}.Q8_0.gguf")))
+        .join(format!("{stem}-{short}.Q8_0.gguf")))
 }
 
 struct HashWriter<'a>(&'a mut Sha256);
@@ -144,10 +145,13 @@ fn convert(content: &Content, mut file: BufReader<File>, to: &Path) -> Result<()
         metadata.map(|(key, value)| (key.as_str(), value)).collect();
     let folder = to.parent().ok_or("the models folder has no name")?;
     fs::create_dir_all(folder)?;
-    let mut out = BufWriter::new(tempfile::NamedTempFile::new_in(folder)?);
+    let staging = tempfile::tempdir_in(folder)?;
+    let part = staging.path().join("part.gguf");
+    let mut out = BufWriter::new(File::create(&part)?);
     gguf_file::write(&mut out, &metadata, &tensors)?;
-    let out = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-    out.as_file().sync_all()?;
-    out.persist(to)?;
+    out.into_inner()
+        .map_err(io::IntoInnerError::into_error)?
+        .sync_all()?;
+    fs::rename(part, to)?;
     Ok(())
 }

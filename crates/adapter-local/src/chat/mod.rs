@@ -4,6 +4,8 @@ mod config;
 mod generate;
 mod gguf;
 mod missing;
+#[cfg(test)]
+mod tests;
 mod tokens;
 
 use std::path::PathBuf;
@@ -93,9 +95,12 @@ impl ChatModel for LocalChatModel {
     }
 
     fn limits(&self) -> ModelLimits {
+        let context_tokens = u32::try_from(self.generator.context_tokens).unwrap_or(u32::MAX);
+        // An answer that could fill the window would leave no room for a question.
+        let reply_tokens = self.generator.config.max_tokens.min(context_tokens / 2);
         ModelLimits {
-            context_tokens: u32::try_from(self.generator.context_tokens).unwrap_or(u32::MAX),
-            reply_tokens: self.generator.config.max_tokens,
+            context_tokens,
+            reply_tokens,
         }
     }
 
@@ -136,41 +141,4 @@ async fn started(
         Some((event, (events, over)))
     });
     Ok(stream::once(async { Ok(first) }).chain(rest).boxed())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn an_answer_whose_writer_dies_ends_with_one_error() {
-        let (listener, events) = mpsc::channel(4);
-        listener
-            .send(Ok(ReplyEvent::Delta("so far".to_owned())))
-            .await
-            .unwrap();
-        drop(listener);
-        let heard: Vec<_> = started(events).await.unwrap().collect().await;
-        assert!(matches!(
-            heard.as_slice(),
-            [Ok(ReplyEvent::Delta(_)), Err(ModelError::Interrupted)]
-        ));
-    }
-
-    #[tokio::test]
-    async fn a_writer_that_dies_at_once_is_a_refused_call() {
-        let (listener, events) = mpsc::channel(4);
-        drop(listener);
-        assert!(matches!(
-            started(events).await.err(),
-            Some(ModelError::Unavailable(_))
-        ));
-    }
-
-    #[test]
-    fn without_weights_there_is_no_model() {
-        let folder = tempfile::tempdir().unwrap();
-        let opened = LocalChatModel::open(&Models::new(folder.path()), LocalChatConfig::default());
-        assert!(matches!(opened.err(), Some(LoadError::Missing { .. })));
-    }
 }

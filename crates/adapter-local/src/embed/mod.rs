@@ -2,6 +2,8 @@
 
 mod bert;
 mod cache;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::thread::available_parallelism;
@@ -22,8 +24,8 @@ use cache::Cache;
 const WAITING: usize = 64;
 /// Texts of one pass through the model, at most.
 const BATCH: usize = 32;
-/// Bytes of one pass: eight texts of the longest kind.
-const BATCH_BYTES: usize = 8 * 1024;
+/// Longer texts are cut to about so many bytes; eight such texts are enough for one pass.
+const LONGEST: usize = 1024;
 
 /// Sentence embeddings by all-MiniLM-L6-v2, in this process.
 ///
@@ -170,16 +172,20 @@ fn batches(mut wanted: Vec<Wanted>) -> Vec<Vec<Wanted>> {
     let mut batches: Vec<Vec<Wanted>> = Vec::new();
     for wanted in wanted {
         match batches.last_mut() {
-            // The new text is the longest so far, and all the others are padded to it.
-            Some(batch)
-                if batch.len() < BATCH && (batch.len() + 1) * wanted.text.len() <= BATCH_BYTES =>
-            {
-                batch.push(wanted);
-            }
+            Some(batch) if fits(batch, &wanted) => batch.push(wanted),
             _ => batches.push(vec![wanted]),
         }
     }
     batches
+}
+
+/// May a text that is longer than all of a batch join it?
+fn fits(batch: &[Wanted], wanted: &Wanted) -> bool {
+    let longest = wanted.text.len().min(LONGEST);
+    let shortest = batch.first().map_or(0, |first| first.text.len());
+    batch.len() < BATCH
+        && (batch.len() + 1) * longest <= 8 * LONGEST
+        && longest <= 2 * shortest + 64
 }
 
 fn run(encoder: &Encoder, job: Job) {
@@ -190,41 +196,4 @@ fn run(encoder: &Encoder, job: Job) {
     let vectors = encoder.encode(&job.texts, job.max_tokens);
     // The caller may have given up meanwhile; then the vectors are of no use.
     drop(job.answer.send(vectors));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn lengths(texts: &[usize]) -> Vec<Vec<usize>> {
-        let wanted = texts.iter().enumerate();
-        let wanted = wanted
-            .map(|(place, n)| Wanted {
-                place,
-                text: "x".repeat(*n),
-            })
-            .collect();
-        let lengths = |batch: Vec<Wanted>| batch.iter().map(|wanted| wanted.text.len()).collect();
-        batches(wanted).into_iter().map(lengths).collect()
-    }
-
-    #[test]
-    fn texts_of_like_length_go_together() {
-        assert_eq!(
-            lengths(&[3000, 10, 4000, 20]),
-            [vec![10, 20], vec![3000], vec![4000]]
-        );
-    }
-
-    #[test]
-    fn a_pass_holds_at_most_32_texts() {
-        let sizes: Vec<usize> = lengths(&[5; 70]).iter().map(Vec::len).collect();
-        assert_eq!(sizes, [32, 32, 6]);
-    }
-
-    #[test]
-    fn long_texts_go_eight_at_a_time() {
-        let sizes: Vec<usize> = lengths(&[1024; 20]).iter().map(Vec::len).collect();
-        assert_eq!(sizes, [8, 8, 4]);
-    }
 }

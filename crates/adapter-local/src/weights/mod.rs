@@ -5,7 +5,8 @@ mod hub;
 mod package;
 mod progress;
 mod pull;
-#[cfg(test)]
+// The tests make up programs as shell scripts.
+#[cfg(all(test, unix))]
 mod tests;
 
 use std::path::{Path, PathBuf};
