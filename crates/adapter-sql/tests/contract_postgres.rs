@@ -3,8 +3,8 @@
 
 mod common;
 
-use common::{harness, open, postgres_url};
-use testkit::contract::{account_directory, job_queue, maintenance, store};
+use common::{harness, index_harness, open, postgres_url};
+use testkit::contract::{account_directory, job_queue, maintenance, memory_index, store};
 use testkit::servers::Postgres;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -17,4 +17,5 @@ async fn every_port_keeps_its_contract() {
     account_directory::check(fresh).await;
     job_queue::check(fresh).await;
     maintenance::check(fresh).await;
+    memory_index::check(async || index_harness(postgres_url(&server).await).await).await;
 }

@@ -1,9 +1,9 @@
-//! The contract suites of the store on SQLite: a file of its own for each case.
+//! The contract suites on SQLite: a file of its own for each case.
 
 mod common;
 
-use common::{folder, harness, open, sqlite_url};
-use testkit::contract::{account_directory, job_queue, maintenance, store};
+use common::{folder, harness, index_harness, open, sqlite_url};
+use testkit::contract::{account_directory, job_queue, maintenance, memory_index, store};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_store_keeps_its_contract() {
@@ -27,4 +27,10 @@ async fn the_job_queue_keeps_its_contract() {
 async fn maintenance_keeps_its_contract() {
     let folder = folder();
     maintenance::check(async || harness(open(sqlite_url(&folder)).await)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_memory_index_keeps_its_contract() {
+    let folder = folder();
+    memory_index::check(async || index_harness(sqlite_url(&folder)).await).await;
 }

@@ -4,27 +4,28 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use adapter_sql::{SqlConfig, SqlStore};
+use adapter_sql::{SqlConfig, SqlMemoryIndex, SqlStore};
 use migrations::{Migrator, MigratorTrait};
 use sea_orm::ConnectionTrait;
 use tempfile::TempDir;
+use testkit::contract::memory_index::IndexHarness;
 use testkit::contract::store::StoreHarness;
 use testkit::servers::Postgres;
 
 /// A folder that is removed when the test ends.
-pub fn folder() -> TempDir {
+pub(crate) fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
 /// A database file that does not exist yet.
-pub fn sqlite_url(folder: &TempDir) -> String {
+pub(crate) fn sqlite_url(folder: &TempDir) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let file = format!("{}.db", NEXT.fetch_add(1, Ordering::Relaxed));
     format!("sqlite:{}", folder.path().join(file).display())
 }
 
 /// An empty schema.
-pub async fn postgres_url(server: &Postgres) -> String {
+pub(crate) async fn postgres_url(server: &Postgres) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let n = NEXT.fetch_add(1, Ordering::Relaxed);
     let schema = format!("case_{}_{n}", std::process::id());
@@ -38,19 +39,31 @@ pub async fn postgres_url(server: &Postgres) -> String {
 }
 
 /// The database with its tables.
-pub async fn open(url: String) -> SqlStore {
+pub(crate) async fn open(url: String) -> SqlStore {
     let store = SqlStore::connect(&SqlConfig::new(url)).await.unwrap();
     Migrator::up(store.connection(), None).await.unwrap();
     store
 }
 
 /// The store as the suites see it.
-pub fn harness(store: SqlStore) -> StoreHarness {
+pub(crate) fn harness(store: SqlStore) -> StoreHarness {
     let store = Arc::new(store);
     StoreHarness {
         store: store.clone(),
         directory: store.clone(),
         queue: store.clone(),
         maintenance: store,
+    }
+}
+
+/// The memory index as its suite sees it: the second instance has opened the database by itself.
+pub(crate) async fn index_harness(url: String) -> IndexHarness {
+    const CACHE_BYTES: u64 = 64 << 20;
+    let store = open(url.clone()).await;
+    let other = SqlStore::connect(&SqlConfig::new(url)).await.unwrap();
+    IndexHarness {
+        index: Arc::new(SqlMemoryIndex::new(&store, CACHE_BYTES)),
+        second: Some(Arc::new(SqlMemoryIndex::new(&other, CACHE_BYTES))),
+        store: Arc::new(store),
     }
 }
