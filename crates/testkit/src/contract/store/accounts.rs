@@ -4,7 +4,7 @@ use domain::account::{ApiKey, Login, Scope};
 use domain::ids::{ApiKeyId, LoginId};
 
 use super::StoreHarness;
-use crate::contract::{Case, RACERS, race};
+use crate::contract::{Case, RACERS, let_others_in, race};
 use crate::fixtures::{a_login, an_api_key, at, fresh_id};
 
 pub(super) const CASES: &[Case<StoreHarness>] = cases![
@@ -83,6 +83,7 @@ async fn one_of_many_parallel_refreshes_advances(h: &StoreHarness) {
         let (store, user, login) = (h.store.clone(), user.id, login.id);
         async move {
             let mut work = store.begin(user).await.unwrap();
+            let_others_in().await;
             let advanced = work.logins().advance(login, 1).await.unwrap();
             work.commit().await.unwrap();
             advanced

@@ -7,7 +7,7 @@ use domain::privacy::{LearnGrant, RecallGrant};
 use domain::profile::Profile;
 
 use super::StoreHarness;
-use crate::contract::{Case, RACERS, race};
+use crate::contract::{Case, RACERS, let_others_in, race};
 use crate::fixtures::{a_memory, at, content, fresh_id};
 
 pub(super) const CASES: &[Case<StoreHarness>] = cases![
@@ -85,6 +85,7 @@ async fn parallel_learning_makes_one_memory(h: &StoreHarness) {
         let (store, memory) = (h.store.clone(), a_memory(&profile, "Has a dog."));
         async move {
             let mut work = store.begin(user.id).await.unwrap();
+            let_others_in().await;
             let answer = work.memories().add(&grant, &memory).await.unwrap();
             work.commit().await.unwrap();
             (memory.id, answer)
@@ -203,6 +204,7 @@ async fn one_of_many_parallel_updates_wins(h: &StoreHarness) {
         );
         async move {
             let mut work = store.begin(user.id).await.unwrap();
+            let_others_in().await;
             let won = work.memories().update(&grant, &update).await.unwrap();
             work.commit().await.unwrap();
             won.then_some(update)

@@ -5,7 +5,7 @@ use domain::privacy::RecallGrant;
 use domain::profile::{Profile, ProfileChange};
 
 use super::StoreHarness;
-use crate::contract::{Case, RACERS, race};
+use crate::contract::{Case, RACERS, let_others_in, race};
 use crate::fixtures::{a_default_profile, a_profile, at, fresh_id};
 
 pub(super) const CASES: &[Case<StoreHarness>] = cases![
@@ -164,6 +164,7 @@ async fn parallel_defaults_leave_exactly_one(h: &StoreHarness) {
         let (store, user) = (h.store.clone(), user.id);
         async move {
             let mut work = store.begin(user).await.unwrap();
+            let_others_in().await;
             assert!(work.profiles().set_default(profile).await.unwrap());
             work.commit().await.unwrap();
         }

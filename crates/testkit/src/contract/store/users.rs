@@ -6,7 +6,7 @@ use domain::privacy::RecallGrant;
 use domain::session::SessionFilter;
 
 use super::StoreHarness;
-use crate::contract::{Case, RACERS, race};
+use crate::contract::{Case, RACERS, let_others_in, race};
 use crate::fixtures::{a_hash, a_login, a_user, an_api_key, at};
 
 pub(super) const CASES: &[Case<StoreHarness>] = cases![
@@ -69,6 +69,7 @@ async fn parallel_sign_ups_make_one_user(h: &StoreHarness) {
         );
         async move {
             let mut work = store.begin(user.id).await.unwrap();
+            let_others_in().await;
             let outcome = work.users().add(&user, Some(&a_hash("x"))).await;
             if outcome.is_ok() {
                 work.commit().await.unwrap();
