@@ -1,0 +1,224 @@
+//! Reading requests. What cannot be read is a [`Problem`] that says where.
+
+use std::future::{Ready, ready};
+use std::ops::Deref;
+
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::web::{Bytes, BytesMut, Data, Path};
+use actix_web::{FromRequest, HttpRequest};
+use futures::StreamExt;
+use futures::future::LocalBoxFuture;
+use serde::Deserializer;
+use serde::de::DeserializeOwned;
+
+use crate::problem::FieldProblem;
+use crate::{HttpSettings, Problem};
+
+/// A JSON body. 415 for another media type, 413 over the limit, 400 for what is no JSON or is nested
+/// too deeply, 422 with a pointer for JSON of another shape.
+#[derive(Debug)]
+pub struct JsonBody<T>(pub T);
+
+/// Query parameters; 422 with the parameter's name when one cannot be read.
+#[derive(Debug)]
+pub struct QueryOf<T>(pub T);
+
+/// Path parameters. One that cannot be read names nothing that exists: 404.
+#[derive(Debug)]
+pub struct PathOf<T>(pub T);
+
+macro_rules! wrapper {
+    ($($name:ident),+) => {$(
+        impl<T> $name<T> {
+            /// What was read.
+            pub fn into_inner(self) -> T {
+                self.0
+            }
+        }
+
+        impl<T> Deref for $name<T> {
+            type Target = T;
+
+            fn deref(&self) -> &T {
+                &self.0
+            }
+        }
+    )+};
+}
+
+wrapper!(JsonBody, QueryOf, PathOf);
+
+impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let is_json = is_json(request);
+        let limit = request
+            .app_data::<Data<HttpSettings>>()
+            .map_or(0, |settings| settings.body_limit);
+        let payload = payload.take();
+        Box::pin(async move {
+            if !is_json {
+                return Err(Problem::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+            }
+            parse(&read(payload, limit).await?).map(Self)
+        })
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest for QueryOf<T> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let pairs = form_urlencoded::parse(request.query_string().as_bytes());
+        let read = read_fields(serde_urlencoded::Deserializer::new(pairs));
+        ready(read.map(Self).map_err(|(pointer, detail)| {
+            let errors = vec![FieldProblem { pointer, detail }];
+            Problem::invalid("A query parameter is not valid.", errors)
+        }))
+    }
+}
+
+impl<T: DeserializeOwned + 'static> FromRequest for PathOf<T> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let path = Path::<T>::from_request(request, payload).into_inner();
+        ready(
+            path.map(|path| Self(path.into_inner()))
+                .map_err(|_| Problem::of_status(StatusCode::NOT_FOUND)),
+        )
+    }
+}
+
+/// Only `application/json` is read: a form on a foreign page cannot send that without being asked for
+/// by CORS first.
+fn is_json(request: &HttpRequest) -> bool {
+    let value = request.headers().get(CONTENT_TYPE);
+    let text = value.and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let media_type = text.split(';').next().unwrap_or_default().trim();
+    media_type.eq_ignore_ascii_case("application/json")
+}
+
+async fn read(mut payload: Payload, limit: usize) -> Result<Bytes, Problem> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| malformed("The request body broke off."))?;
+        if body.len() + chunk.len() > limit {
+            let detail = format!("The request body is longer than {limit} bytes.");
+            let status = StatusCode::PAYLOAD_TOO_LARGE;
+            return Err(Problem::new(status, "body_too_large", detail));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+fn malformed(detail: &str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "malformed_json", detail)
+}
+
+/// Checks that the body is JSON before asking whether it is the right JSON, so that the two are told
+/// apart whatever comes first. Both readers refuse deep nesting instead of following it.
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let text = std::str::from_utf8(body).map_err(|_| malformed("The body is not UTF-8."))?;
+    if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) {
+        let (line, column) = (error.line(), error.column());
+        let place = format!("The body is no JSON that can be read: line {line}, column {column}.");
+        return Err(malformed(&place));
+    }
+    let mut json = serde_json::Deserializer::from_str(text);
+    read_fields(&mut json).map_err(|(pointer, detail)| {
+        // serde_json tells the place in the text; the pointer says it better.
+        let detail = detail.split(" at line ").next().unwrap_or_default();
+        let detail = detail.to_owned();
+        let errors = vec![FieldProblem { pointer, detail }];
+        Problem::invalid("A field of the body is not valid.", errors)
+    })
+}
+
+/// Reads a value, or says where and why it cannot be read.
+fn read_fields<'de, T, D>(from: D) -> Result<T, (String, String)>
+where
+    T: DeserializeOwned,
+    D: Deserializer<'de>,
+{
+    serde_path_to_error::deserialize(from).map_err(|error| {
+        let detail = error.inner().to_string();
+        let mut pointer = String::new();
+        for segment in error.path() {
+            pointer.push('/');
+            pointer.push_str(&segment.to_string());
+        }
+        // A field that is missing has no place of its own yet.
+        let missing = detail.strip_prefix("missing field `");
+        if let Some((field, _)) = missing.and_then(|rest| rest.split_once('`')) {
+            pointer.push('/');
+            pointer.push_str(field);
+        }
+        (pointer, detail)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::ResponseError;
+    use serde::Deserialize;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Body {
+        #[expect(dead_code, reason = "only read")]
+        id: Uuid,
+    }
+
+    fn refusal(body: &[u8]) -> (u16, String) {
+        let problem = parse::<Body>(body).expect_err("is refused");
+        let document = serde_json::to_value(problem.body("", "")).expect("serializes");
+        let pointer = document["errors"][0]["pointer"].as_str().unwrap_or("-");
+        (problem.status_code().as_u16(), pointer.to_owned())
+    }
+
+    #[test]
+    fn what_is_no_json_is_malformed() {
+        let deep = format!("{{\"id\":{}", "[".repeat(10_000));
+        for body in [
+            &b""[..],
+            b"{",
+            b"\xff\xfe",
+            b"{\"id\":1}x",
+            b"{\"id\":\"\x00\"}",
+            b"{\"id\":\"\\ud800\"}",
+            deep.as_bytes(),
+        ] {
+            assert_eq!(refusal(body), (400, "-".to_owned()));
+        }
+    }
+
+    #[test]
+    fn json_of_another_shape_is_invalid_and_the_place_is_named() {
+        for (body, pointer) in [
+            ("{}", "/id"),
+            ("{\"id\":1}", "/id"),
+            ("{\"id\":\"x\"}", "/id"),
+            ("{\"id\":null}", "/id"),
+            ("{\"more\":1}", "/more"),
+            ("null", ""),
+            ("[[[]]]", "/0"),
+        ] {
+            assert_eq!(
+                refusal(body.as_bytes()),
+                (422, pointer.to_owned()),
+                "{body}"
+            );
+        }
+    }
+}
