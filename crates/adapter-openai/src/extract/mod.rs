@@ -23,7 +23,7 @@ pub struct OpenAiExtractor {
 }
 
 impl OpenAiExtractor {
-    /// Room for the facts of one message.
+    /// Room for the facts of one message, unless the settings allow less.
     const REPLY_TOKENS: u32 = 1024;
     /// The longest answer read, in bytes: a model that runs on is stopped.
     const ANSWER_LIMIT: usize = 64 * 1024;
@@ -46,7 +46,7 @@ impl MemoryExtractor for OpenAiExtractor {
     ) -> Result<Vec<Candidate>, ExtractError> {
         let call = Call {
             messages: &question::messages(utterance),
-            max_tokens: Self::REPLY_TOKENS,
+            max_tokens: Self::REPLY_TOKENS.min(self.client.config().max_tokens),
             // The same words should give the same facts.
             temperature: 0.0,
             schema: Some(&self.schema),

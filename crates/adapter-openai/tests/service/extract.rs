@@ -6,7 +6,7 @@ use domain::ids::{MessageId, ProfileId, UserId};
 use domain::memory::{ExtractError, MemoryExtractor, Utterance};
 use domain::privacy::{LearnGrant, MemoryScope, PrivacyMode};
 use domain::session::Role;
-use serde_json::{Value, json};
+use serde_json::Value;
 use testkit::fixtures::fresh_id;
 use wiremock::{MockServer, ResponseTemplate};
 

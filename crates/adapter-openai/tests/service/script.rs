@@ -116,10 +116,8 @@ pub(crate) fn usage(prompt: u32, completion: u32) -> Value {
 
 /// Events as they stand on the wire, without the mark of the end.
 pub(crate) fn open_sse(chunks: &[Value]) -> String {
-    chunks
-        .iter()
-        .map(|chunk| format!("data: {chunk}\n\n"))
-        .collect()
+    let event = |chunk| format!("data: {chunk}\n\n");
+    chunks.iter().map(event).collect::<Vec<_>>().concat()
 }
 
 pub(crate) fn sse(chunks: &[Value]) -> String {
@@ -143,11 +141,7 @@ pub(crate) fn refusal(status: u16, code: &str, message: &str) -> ResponseTemplat
 
 /// Everything that an error shows, with all that caused it.
 pub(crate) fn shown(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = format!("{error:?}");
-    let mut next = Some(error);
-    while let Some(error) = next {
-        text += &format!(" / {error}");
-        next = error.source();
-    }
-    text
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let told: Vec<_> = causes.map(ToString::to_string).collect();
+    format!("{error:?} / {}", told.join(" / "))
 }
