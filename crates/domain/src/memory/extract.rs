@@ -225,6 +225,7 @@ mod tests {
 
     #[test]
     fn what_was_not_said_is_not_kept() {
+        use Ungrounded::{InventedNumber, NotSaid, Question, Unfit};
         let said = "I moved to  Lisbon in 2019 with my cat.";
         let (kept, dropped) = ground(
             said,
@@ -241,15 +242,13 @@ mod tests {
             kept.iter().map(MemoryContent::as_str).collect::<Vec<_>>(),
             ["Moved to Lisbon in 2019."]
         );
-        use Ungrounded::{InventedNumber, NotSaid, Question, Unfit};
         assert_eq!(dropped, [NotSaid, InventedNumber, Question, Unfit, NotSaid]);
     }
 
     #[test]
     fn one_message_leaves_at_most_ten() {
-        let said: String = (0..20)
-            .map(|n| format!("I own boat number {n}. "))
-            .collect();
+        let said: Vec<String> = (0..20).map(|n| format!("I own boat number {n}.")).collect();
+        let said = said.join(" ");
         let all = sentences(&said)
             .into_iter()
             .map(|s| candidate(s, s))

@@ -55,24 +55,28 @@ impl Indexer {
         scope: MemoryScope,
         id: MemoryId,
     ) -> Result<Box<dyn UnitOfWork>, IndexingError> {
-        let memory = self.row(scope.user, id).await?;
-        let with_vector = match &memory {
-            Some(memory) => self.write(memory).await?,
-            None => false,
-        };
-        let mut work = self.store.begin(scope.user).await?;
-        let now = work.memories().find_for_index(id).await?;
-        if let Some(memory) =
-            memory.filter(|m| now.as_ref().is_some_and(|n| n.version == m.version))
-        {
-            work.memories().mark_indexed(&memory, with_vector).await?;
-        } else if now.is_none() {
-            // It went away, perhaps while it was being written.
-            drop(work);
-            self.remove(scope, id).await?;
-            work = self.store.begin(scope.user).await?;
+        loop {
+            let memory = self.row(scope.user, id).await?;
+            let with_vector = match &memory {
+                Some(memory) => self.write(memory).await?,
+                None => false,
+            };
+            let mut work = self.store.begin(scope.user).await?;
+            match (memory, work.memories().find_for_index(id).await?) {
+                (Some(memory), Some(now)) if now.version == memory.version => {
+                    work.memories().mark_indexed(&memory, with_vector).await?;
+                    return Ok(work);
+                }
+                // It was changed meanwhile: what was just written may be the older text.
+                (_, Some(_)) => drop(work),
+                (_, None) => {
+                    // It went away, perhaps while it was being written.
+                    drop(work);
+                    self.remove(scope, id).await?;
+                    return Ok(self.store.begin(scope.user).await?);
+                }
+            }
         }
-        Ok(work)
     }
 
     async fn row(&self, user: UserId, id: MemoryId) -> Result<Option<Memory>, StoreError> {
@@ -129,8 +133,10 @@ impl Indexer {
     /// Takes out every entry of a scope that has no row any more, and proves it.
     pub async fn sweep(&self, scope: MemoryScope) -> Result<(), IndexingError> {
         let mut orphans = Vec::new();
+        // Entries first: each was written after its row, so a later look at the rows cannot miss one.
+        let entries = self.index.entries(scope).await?;
         let mut work = self.store.read(scope.user).await?;
-        for id in self.index.entries(scope).await? {
+        for id in entries {
             let row = work.memories().find_for_index(id).await?;
             if row.is_none_or(|memory| memory.scope != scope) {
                 orphans.push(id);

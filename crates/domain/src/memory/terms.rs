@@ -110,11 +110,7 @@ mod tests {
             .counts()
             .iter()
             .filter(|q| memory.counts().iter().any(|m| m.term == q.term));
-        assert_eq!(
-            common.count(),
-            1,
-            "call; dogs and dog's differ by the apostrophe rule only"
-        );
+        assert_eq!(common.count(), 2, "dog and call");
     }
 
     #[test]

@@ -227,11 +227,14 @@ impl SessionService {
         session.mode = change.mode.unwrap_or(before.mode);
         session.profile = change.profile.unwrap_or(before.profile);
         session.updated_at = self.clock.now();
-        if let Some(profile) = session.profile {
-            work.profiles()
-                .find(profile)
-                .await?
-                .ok_or(SessionError::ProfileNotFound)?;
+        if let Some(profile) = session.profile
+            && work.profiles().find(profile).await?.is_none()
+        {
+            if change.profile.is_some() {
+                return Err(SessionError::ProfileNotFound);
+            }
+            // Deleting a profile takes it out of rows, not out of ephemeral sessions.
+            session.profile = None;
         }
         if is_stored {
             work.sessions().update(&session).await?;
