@@ -1,0 +1,11 @@
+//! The real server on a port of its own, over the fakes of `testkit`, as a client sees it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+mod chat;
+mod paging;
+mod shapes;
+mod support;
