@@ -84,6 +84,18 @@ impl JobQueue for SqlStore {
             .map_err(store_error)
     }
 
+    async fn release(&self) -> Result<u64, StoreError> {
+        job::Entity::update_many()
+            .col_expr(job::Column::LockedUntil, Expr::value(None::<i64>))
+            // A new number for the lease: the one that was handed out is lost.
+            .col_expr(job::Column::Attempts, Expr::cust("attempts + 1"))
+            .filter(Expr::cust("state = 'pending' and locked_until is not null"))
+            .exec(&self.writer)
+            .await
+            .map(|released| released.rows_affected)
+            .map_err(store_error)
+    }
+
     async fn depth(&self) -> Result<QueueDepth, StoreError> {
         let groups: Vec<(String, i64)> = job::Entity::find()
             .select_only()

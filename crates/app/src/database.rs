@@ -5,7 +5,7 @@ use std::path::Path;
 use adapter_sql::{SqlConfig, SqlStore};
 use anyhow::{Context, Result, bail};
 use migrations::Migrator;
-use sea_orm_migration::MigratorTrait;
+use sea_orm_migration::{DbErr, MigrationStatus, MigratorTrait};
 use secrecy::ExposeSecret;
 
 use crate::settings::Settings;
@@ -54,17 +54,14 @@ pub async fn open(settings: &Settings, schema: Schema) -> Result<SqlStore> {
 
 /// Compares the schema with this program, without changing anything.
 pub async fn schema_state(store: &SqlStore) -> Result<SchemaState> {
-    let applied = Migrator::get_migration_models_read_only(store.connection())
-        .await
-        .context("the database does not tell its schema")?;
-    let known = Migrator::migrations();
-    let is_known = |version: &str| known.iter().any(|migration| migration.name() == version);
-    if applied.iter().any(|row| !is_known(&row.version)) {
-        return Ok(SchemaState::Ahead);
-    }
-    match known.len() - applied.len() {
-        0 => Ok(SchemaState::Current),
-        behind => Ok(SchemaState::Behind(behind)),
+    match Migrator::get_migration_with_status_read_only(store.connection()).await {
+        Ok(changes) => {
+            let pending = changes.iter().filter(|c| c.status() == MigrationStatus::Pending).count();
+            Ok(if pending == 0 { SchemaState::Current } else { SchemaState::Behind(pending) })
+        }
+        // The library says with it that a change was made which this program does not know.
+        Err(DbErr::Custom(_)) => Ok(SchemaState::Ahead),
+        Err(error) => Err(error).context("the database does not tell its schema"),
     }
 }
 

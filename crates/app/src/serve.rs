@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use adapter_http::{HttpSettings, Running};
 use anyhow::{Context, Result, bail};
-use domain::jobs::Maintenance;
+use domain::jobs::{JobQueue, Maintenance};
 use secrecy::ExposeSecret;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -173,12 +173,16 @@ async fn fetch_models(settings: &Settings) {
     }
 }
 
-/// After a crash: answers that nobody writes any more are marked, and what the index lacks is enqueued.
+/// After a crash: answers that nobody writes any more are marked, jobs that nobody works on are due
+/// again, and what the index lacks is enqueued.
 async fn recover(parts: &Parts, alone: bool) -> Result<()> {
     let patience = if alone { Duration::ZERO } else { Duration::from_mins(5) };
     let interrupted = parts.store.interrupt_stale(parts.clock.now() - patience).await?;
     if interrupted > 0 {
         warn!(interrupted, "answers were cut off by the last stop and are marked so");
+    }
+    if alone {
+        parts.store.release().await?;
     }
     let enqueued = parts.reindexer().enqueue_missing().await?;
     if enqueued > 0 {
@@ -198,7 +202,8 @@ fn http_settings(settings: &Settings) -> HttpSettings {
     HttpSettings {
         cors_origins: api.cors_origins.clone(),
         rate_limit: api.rate_limit,
-        login_limit: api.login_limit,
+        login_limit: api.login_limit.unwrap_or(0),
+        max_streams_per_user: 64,
         trusted_proxies: api.trusted_proxies.clone(),
         ..HttpSettings::default()
     }

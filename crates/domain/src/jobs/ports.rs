@@ -40,6 +40,9 @@ pub trait JobQueue: Send + Sync {
     ) -> Result<(), StoreError>;
     /// Gives a job up for good but keeps it visible; without effect when the lease was lost.
     async fn bury(&self, lease: &LeasedJob, reason: &str) -> Result<(), StoreError>;
+    /// Ends every lease: for a start at which no other worker can be alive, so that work which a crash
+    /// cut off is due at once. Whoever should still hold one has lost it. How many there were.
+    async fn release(&self) -> Result<u64, StoreError>;
     /// How much work there is.
     async fn depth(&self) -> Result<QueueDepth, StoreError>;
     /// The jobs given up, newest first.

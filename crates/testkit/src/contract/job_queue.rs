@@ -18,6 +18,7 @@ const CASES: &[Case<StoreHarness>] = cases![
     the_oldest_jobs_are_claimed_first,
     a_leased_job_is_not_claimed_again,
     a_lease_ends,
+    a_released_job_is_due_at_once_and_its_lease_is_lost,
     parallel_workers_never_share_a_job,
     a_retried_job_is_due_at_its_time,
     a_lost_lease_cannot_be_retried_or_buried,
@@ -109,6 +110,19 @@ async fn a_lease_ends(h: &StoreHarness) {
         let leases: Vec<_> = leases.iter().map(|l| (l.job.id, l.attempt)).collect();
         assert_eq!(leases, [(job.id, attempt)]);
     }
+}
+
+async fn a_released_job_is_due_at_once_and_its_lease_is_lost(h: &StoreHarness) {
+    let job = enqueued(h).await;
+    let lost = claim(h, 0, 1).await[0];
+    assert_eq!(h.queue.release().await.unwrap(), 1);
+    assert_eq!(h.queue.release().await.unwrap(), 0);
+    h.queue.retry(&lost, at(500), "too late").await.unwrap();
+    let again = claim(h, 0, 1).await;
+    assert_eq!(again[0].job.id, job.id);
+    assert_ne!(again[0].attempt, lost.attempt);
+    let mut work = h.store.begin(job.user).await.unwrap();
+    assert!(!work.jobs().complete(&lost).await.unwrap());
 }
 
 async fn parallel_workers_never_share_a_job(h: &StoreHarness) {

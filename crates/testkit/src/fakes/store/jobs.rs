@@ -100,6 +100,18 @@ impl JobQueue for InMemoryStore {
         Ok(())
     }
 
+    async fn release(&self) -> Result<u64, StoreError> {
+        let release = |state: &mut State| {
+            let leased = state.jobs.iter_mut().filter(|row| row.leased_until.is_some());
+            let released = leased.map(|row| {
+                row.leased_until = None;
+                row.attempts += 1;
+            });
+            released.count() as u64
+        };
+        Ok(self.change(release).await)
+    }
+
     async fn depth(&self) -> Result<QueueDepth, StoreError> {
         let count = |wanted: JobState| {
             self.look(|state| state.jobs.iter().filter(|row| row.state == wanted).count() as u64)
