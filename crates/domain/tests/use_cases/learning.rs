@@ -258,7 +258,7 @@ async fn a_worker_that_lost_its_lease_leaves_the_effect_to_the_other() {
 }
 
 #[tokio::test]
-async fn a_lesson_whose_lease_was_lost_stores_nothing() {
+async fn a_lease_that_has_ended_cannot_end_its_job() {
     let world = World::new();
     let (user, profile, ..) = told(&world, "My dog is called Rex.").await;
     let queue = &world.rows;
