@@ -12,9 +12,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
 };
-use utoipa::openapi::{
-    Components, ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder,
-};
+use utoipa::openapi::{Components, ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi as _};
 use utoipa_actix_web::AppExt;
 
@@ -25,16 +23,52 @@ const PROBLEM: &str = "application/problem+json";
 
 /// The failures that many operations share: status, name of the component, what it means.
 const SHARED: [(&str, &str, &str); 10] = [
-    ("400", "Malformed", "The request cannot be read: no JSON, or two credentials at once."),
-    ("401", "Unauthenticated", "No credential, or one that is not valid."),
-    ("403", "Forbidden", "An API key lacks the scope, or is not enough for this."),
-    ("404", "NotFound", "Unknown, or somebody else's: the two are never told apart."),
-    ("413", "TooLarge", "The body is larger than the server takes."),
-    ("415", "WrongMediaType", "The body is not `application/json`."),
-    ("422", "Invalid", "A field or parameter breaks a rule; `errors` names it."),
-    ("429", "TooManyRequests", "Too many calls; `Retry-After` says when to come back."),
+    (
+        "400",
+        "Malformed",
+        "The request cannot be read: no JSON, or two credentials at once.",
+    ),
+    (
+        "401",
+        "Unauthenticated",
+        "No credential, or one that is not valid.",
+    ),
+    (
+        "403",
+        "Forbidden",
+        "An API key lacks the scope, or is not enough for this.",
+    ),
+    (
+        "404",
+        "NotFound",
+        "Unknown, or somebody else's: the two are never told apart.",
+    ),
+    (
+        "413",
+        "TooLarge",
+        "The body is larger than the server takes.",
+    ),
+    (
+        "415",
+        "WrongMediaType",
+        "The body is not `application/json`.",
+    ),
+    (
+        "422",
+        "Invalid",
+        "A field or parameter breaks a rule; `errors` names it.",
+    ),
+    (
+        "429",
+        "TooManyRequests",
+        "Too many calls; `Retry-After` says when to come back.",
+    ),
     ("500", "Internal", "A fault of the server."),
-    ("503", "Unavailable", "The database, the index or the model is not available."),
+    (
+        "503",
+        "Unavailable",
+        "The database, the index or the model is not available.",
+    ),
 ];
 
 #[derive(utoipa::OpenApi)]
@@ -79,7 +113,9 @@ impl Modify for SharedParts {
         components.add_security_scheme("apiKey", SecurityScheme::ApiKey(ApiKey::Header(key)));
         for (status, name, description) in SHARED {
             let response = problem(status, description);
-            components.responses.insert(name.to_owned(), response.into());
+            components
+                .responses
+                .insert(name.to_owned(), response.into());
         }
     }
 }
@@ -164,9 +200,9 @@ fn add_shared_failures(operation: &mut Operation) {
 
 fn has_parameter(operation: &Operation, place: &ParameterIn) -> bool {
     let parameters = operation.parameters.iter().flatten();
-    parameters.into_iter().any(
-        |p| matches!(p, RefOr::T(Parameter { parameter_in, .. }) if parameter_in == place),
-    )
+    parameters
+        .into_iter()
+        .any(|p| matches!(p, RefOr::T(Parameter { parameter_in, .. }) if parameter_in == place))
 }
 
 /// A failure with nothing but a description is a problem.

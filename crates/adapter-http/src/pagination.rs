@@ -217,8 +217,9 @@ mod tests {
 
     #[test]
     fn the_next_page_keeps_the_question_and_moves_the_start() {
-        let request = TestRequest::with_uri("/api/v1/sessions?limit=2&offset=4&memory_profile_id=a")
-            .to_http_request();
+        let request =
+            TestRequest::with_uri("/api/v1/sessions?limit=2&offset=4&memory_profile_id=a")
+                .to_http_request();
         let expected = format!(
             "</api/v1/sessions?limit=2&memory_profile_id=a&cursor={}>; rel=\"next\"",
             encode(cursor(3))

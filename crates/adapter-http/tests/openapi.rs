@@ -82,8 +82,16 @@ fn operation_ids_are_unique_words_in_camel_case() {
     let mut seen = BTreeSet::new();
     for operation in operations() {
         let id = operation.id();
-        assert!(id.starts_with(|c: char| c.is_ascii_lowercase()), "{}", operation.name());
-        assert!(id.chars().all(|c| c.is_ascii_alphanumeric()), "{}", operation.name());
+        assert!(
+            id.starts_with(|c: char| c.is_ascii_lowercase()),
+            "{}",
+            operation.name()
+        );
+        assert!(
+            id.chars().all(|c| c.is_ascii_alphanumeric()),
+            "{}",
+            operation.name()
+        );
         assert!(seen.insert(id.to_owned()), "{}", operation.name());
     }
 }
@@ -93,11 +101,17 @@ fn every_operation_has_one_described_tag_a_summary_and_a_description() {
     let document = document();
     let tags = document["tags"].as_array().expect("tags");
     for operation in operations() {
-        let own = operation.value["tags"].as_array().expect("tags of an operation");
+        let own = operation.value["tags"]
+            .as_array()
+            .expect("tags of an operation");
         assert_eq!(own.len(), 1, "{}", operation.name());
         let tag = tags.iter().find(|tag| tag["name"] == own[0]);
         let described = tag.and_then(|tag| tag["description"].as_str());
-        assert!(described.is_some_and(|d| !d.is_empty()), "{}", operation.name());
+        assert!(
+            described.is_some_and(|d| !d.is_empty()),
+            "{}",
+            operation.name()
+        );
         for field in ["summary", "description"] {
             let text = operation.value[field].as_str().unwrap_or_default();
             assert!(!text.is_empty(), "{} has no {field}", operation.name());
@@ -108,13 +122,25 @@ fn every_operation_has_one_described_tag_a_summary_and_a_description() {
 #[test]
 fn every_operation_needs_a_credential_or_is_on_the_public_list() {
     for operation in operations() {
-        let security = operation.value["security"].as_array().cloned().unwrap_or_default();
+        let security = operation.value["security"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
         let open = security.is_empty() || security.contains(&serde_json::json!({}));
-        assert_eq!(open, PUBLIC.contains(&operation.id()), "{}", operation.name());
+        assert_eq!(
+            open,
+            PUBLIC.contains(&operation.id()),
+            "{}",
+            operation.name()
+        );
         let schemes = document()["components"]["securitySchemes"].clone();
         for requirement in security.iter().filter_map(Value::as_object) {
             for scheme in requirement.keys() {
-                assert!(schemes.get(scheme).is_some(), "{} {scheme}", operation.name());
+                assert!(
+                    schemes.get(scheme).is_some(),
+                    "{} {scheme}",
+                    operation.name()
+                );
             }
         }
     }
@@ -125,7 +151,9 @@ fn every_operation_of_the_api_declares_its_failures_as_problems() {
     let document = document();
     for operation in operations().iter().filter(|o| o.path.starts_with("/api/")) {
         let responses = operation.value["responses"].as_object().expect("responses");
-        let failures = responses.iter().filter(|(status, _)| !status.starts_with('2'));
+        let failures = responses
+            .iter()
+            .filter(|(status, _)| !status.starts_with('2'));
         let mut clients_fault = false;
         for (status, response) in failures {
             let response = match response["$ref"].as_str() {
@@ -133,7 +161,12 @@ fn every_operation_of_the_api_declares_its_failures_as_problems() {
                 None => response,
             };
             let schema = &response["content"]["application/problem+json"]["schema"]["$ref"];
-            assert_eq!(schema, "#/components/schemas/Problem", "{} {status}", operation.name());
+            assert_eq!(
+                schema,
+                "#/components/schemas/Problem",
+                "{} {status}",
+                operation.name()
+            );
             clients_fault |= status.starts_with('4');
         }
         assert!(clients_fault, "{}", operation.name());
@@ -149,7 +182,11 @@ fn every_reference_leads_somewhere_and_every_schema_is_used() {
         assert!(document.pointer(&reference[1..]).is_some(), "{reference}");
     }
     for kind in ["schemas", "responses"] {
-        for name in document["components"][kind].as_object().expect("components").keys() {
+        for name in document["components"][kind]
+            .as_object()
+            .expect("components")
+            .keys()
+        {
             let reference = format!("#/components/{kind}/{name}");
             assert!(references.contains(&reference), "{reference} is not used");
         }
@@ -172,7 +209,10 @@ fn collect_references(value: &Value, into: &mut BTreeSet<String>) {
 #[test]
 fn every_path_parameter_is_declared_and_described() {
     for operation in operations() {
-        let parameters = operation.value["parameters"].as_array().cloned().unwrap_or_default();
+        let parameters = operation.value["parameters"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
         let declared: BTreeSet<&str> = parameters
             .iter()
             .filter(|p| p["in"] == "path")
@@ -186,7 +226,12 @@ fn every_path_parameter_is_declared_and_described() {
         assert_eq!(declared, in_path, "{}", operation.name());
         for parameter in &parameters {
             let text = parameter["description"].as_str().unwrap_or_default();
-            assert!(!text.is_empty(), "{} {}", operation.name(), parameter["name"]);
+            assert!(
+                !text.is_empty(),
+                "{} {}",
+                operation.name(),
+                parameter["name"]
+            );
         }
     }
 }
@@ -212,7 +257,9 @@ fn collect_handlers(folder: &Path, into: &mut BTreeSet<(String, String)>) {
         }
         let source = std::fs::read_to_string(&path).expect("a source file");
         for line in source.lines().filter_map(|line| line.strip_prefix("#[")) {
-            let Some((method, rest)) = line.split_once("(\"") else { continue };
+            let Some((method, rest)) = line.split_once("(\"") else {
+                continue;
+            };
             if ["get", "put", "post", "patch", "delete"].contains(&method) {
                 let path = rest.split('"').next().unwrap_or_default();
                 into.insert((method.to_owned(), path.to_owned()));

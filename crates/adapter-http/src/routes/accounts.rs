@@ -56,7 +56,7 @@ pub(crate) struct UserResponse {
     created_at: Timestamp,
     updated_at: Timestamp,
     /// Reserved; always `null` at present.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<Object>, required = true)]
     metadata: Option<serde_json::Value>,
 }
 

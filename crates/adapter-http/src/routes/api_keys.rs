@@ -59,7 +59,9 @@ pub(crate) struct ApiKeyResponse {
     #[schema(max_items = 3)]
     scopes: Vec<ScopeName>,
     created_at: Timestamp,
+    #[schema(required = true)]
     expires_at: Option<Timestamp>,
+    #[schema(required = true)]
     revoked_at: Option<Timestamp>,
 }
 

@@ -33,7 +33,11 @@ pub(super) fn configure(config: &mut ServiceConfig) {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChatRequest {
-    #[schema(min_length = 1, max_length = 10_000, example = "What is my dog called?")]
+    #[schema(
+        min_length = 1,
+        max_length = 10_000,
+        example = "What is my dog called?"
+    )]
     message: String,
     /// Accepted and ignored: the path decides.
     #[serde(rename = "stream")]
@@ -153,7 +157,8 @@ async fn send_message(
     operation_id = "streamMessage", tag = tags::CHAT, params(SessionPath), request_body = ChatRequest,
     responses(
         (status = OK, description = "The events of the turn.", body = StreamEvent,
-            content_type = "text/event-stream"),
+            content_type = "text/event-stream",
+            example = json!({"success": true, "type": "content", "content": "Hello", "done": false})),
         (status = CONFLICT, description = "The session is still answering another message (`session_busy`)."),
         (status = BAD_GATEWAY, description = "The model failed (`model_interrupted`, `model_refused`, `model_malformed`, `model_unauthorized`)."),
         (status = GATEWAY_TIMEOUT, description = "The model took too long (`model_timeout`)."),

@@ -75,7 +75,7 @@ pub(crate) struct ProfileResponse {
     user_id: Uuid,
     #[schema(min_length = 1, max_length = 100, example = "Work")]
     name: String,
-    #[schema(max_length = 500)]
+    #[schema(required = true, max_length = 500)]
     description: Option<String>,
     /// New sessions use it when nothing else is said. Exactly one profile of a user is the default.
     is_default: bool,

@@ -110,6 +110,7 @@ pub(crate) struct SessionResponse {
     id: Uuid,
     user_id: Uuid,
     /// The profile it recalls from and learns into; `null` for none.
+    #[schema(required = true)]
     memory_profile_id: Option<Uuid>,
     privacy_mode: PrivacyModeName,
     created_at: Timestamp,
@@ -152,7 +153,9 @@ pub(crate) struct SummaryResponse {
     user_messages: u64,
     #[schema(minimum = 0)]
     assistant_messages: u64,
+    #[schema(required = true)]
     first_message_at: Option<Timestamp>,
+    #[schema(required = true)]
     last_message_at: Option<Timestamp>,
 }
 

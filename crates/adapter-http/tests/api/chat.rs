@@ -19,7 +19,9 @@ fn words(words: &[&str]) -> Vec<String> {
 
 async fn stream(ada: &User<'_>, session: &str, text: &str) -> Response {
     let path = format!("/chat/{session}/stream");
-    let request = ada.request(Method::POST, &path).json(&json!({"message": text}));
+    let request = ada
+        .request(Method::POST, &path)
+        .json(&json!({"message": text}));
     request.send().await.unwrap()
 }
 
@@ -28,11 +30,17 @@ async fn events(response: Response) -> Vec<String> {
     assert_eq!(response.status(), StatusCode::OK);
     let text = response.text().await.unwrap();
     assert!(text.ends_with("\n\n"), "{text}");
-    let blocks = text.trim_end().split("\n\n").filter(|block| *block != ": hb");
+    let blocks = text
+        .trim_end()
+        .split("\n\n")
+        .filter(|block| *block != ": hb");
     blocks
         .map(|block| {
             assert!(!block.contains('\n'), "one event, one line: {block}");
-            block.strip_prefix("data: ").expect("a data line").to_owned()
+            block
+                .strip_prefix("data: ")
+                .expect("a data line")
+                .to_owned()
         })
         .collect()
 }
@@ -43,20 +51,32 @@ fn parse(event: &str) -> Value {
 
 #[tokio::test]
 async fn a_stream_is_metadata_content_complete_and_done() {
-    let say = Play::Say(words(&["Your dog ", "is \"Rex\"\n."]), FinishReason::Stop, None);
+    let say = Play::Say(
+        words(&["Your dog ", "is \"Rex\"\n."]),
+        FinishReason::Stop,
+        None,
+    );
     let server = start_with(ScriptedChatModel::always(say));
     let ada = server.user("ada@example.org").await;
     let session = ada.session("normal").await;
     let response = stream(&ada, &session, "What is my dog called?").await;
     assert_eq!(response.headers()[CACHE_CONTROL], "no-cache");
     assert_eq!(response.headers()["X-Accel-Buffering"], "no");
-    assert!(response.headers()[CONTENT_TYPE].to_str().unwrap().starts_with("text/event-stream"));
+    assert!(
+        response.headers()[CONTENT_TYPE]
+            .to_str()
+            .unwrap()
+            .starts_with("text/event-stream")
+    );
     let events = events(response).await;
     let start = format!(
         r#"{{"success":true,"type":"metadata","session_id":"{session}","privacy_mode":"normal","memories_used":0,"#
     );
     assert!(events[0].starts_with(&start), "{}", events[0]);
-    assert_eq!(events[1], r#"{"success":true,"type":"content","content":"Your dog ","done":false}"#);
+    assert_eq!(
+        events[1],
+        r#"{"success":true,"type":"content","content":"Your dog ","done":false}"#
+    );
     assert_eq!(
         events[2],
         r#"{"success":true,"type":"content","content":"is \"Rex\"\n.","done":false}"#
@@ -74,10 +94,18 @@ async fn a_stream_is_metadata_content_complete_and_done() {
 async fn memories_are_learned_in_normal_mode_with_a_profile_only() {
     let server = start();
     let ada = server.user("ada@example.org").await;
-    for (mode, learned) in [("normal", true), ("pause_memories", false), ("incognito", false)] {
+    for (mode, learned) in [
+        ("normal", true),
+        ("pause_memories", false),
+        ("incognito", false),
+    ] {
         let session = ada.session(mode).await;
         let whole = ada
-            .post(&format!("/chat/{session}"), &json!({"message": "hello"}), StatusCode::OK)
+            .post(
+                &format!("/chat/{session}"),
+                &json!({"message": "hello"}),
+                StatusCode::OK,
+            )
             .await;
         assert_eq!(whole["memories_extracted"], learned, "{mode}");
         assert_eq!(whole["privacy_mode"], mode);
@@ -87,20 +115,37 @@ async fn memories_are_learned_in_normal_mode_with_a_profile_only() {
     }
     let session = ada.session("normal").await;
     let detach = json!({"memory_profile_id": null});
-    ada.send(Method::PUT, &format!("/sessions/{session}"), &detach, StatusCode::OK).await;
+    ada.send(
+        Method::PUT,
+        &format!("/sessions/{session}"),
+        &detach,
+        StatusCode::OK,
+    )
+    .await;
     let turn = ada
-        .post(&format!("/chat/{session}"), &json!({"message": "hello"}), StatusCode::OK)
+        .post(
+            &format!("/chat/{session}"),
+            &json!({"message": "hello"}),
+            StatusCode::OK,
+        )
         .await;
     assert_eq!(turn["memories_extracted"], false);
 }
 
 #[tokio::test]
 async fn a_refusal_before_the_first_byte_is_a_problem() {
-    let server = start_with(ScriptedChatModel::always(Play::Refuse(|| ModelError::Timeout)));
+    let server = start_with(ScriptedChatModel::always(Play::Refuse(|| {
+        ModelError::Timeout
+    })));
     let ada = server.user("ada@example.org").await;
     let session = ada.session("normal").await;
-    for path in [format!("/chat/{session}"), format!("/chat/{session}/stream")] {
-        let request = ada.request(Method::POST, &path).json(&json!({"message": "hello"}));
+    for path in [
+        format!("/chat/{session}"),
+        format!("/chat/{session}/stream"),
+    ] {
+        let request = ada
+            .request(Method::POST, &path)
+            .json(&json!({"message": "hello"}));
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
         assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
@@ -111,7 +156,9 @@ async fn a_refusal_before_the_first_byte_is_a_problem() {
 
 #[tokio::test]
 async fn a_failure_after_the_first_byte_is_the_error_event_and_the_end() {
-    let server = start_with(ScriptedChatModel::always(Play::BreakOff(words(&["Your ", "dog"]))));
+    let server = start_with(ScriptedChatModel::always(Play::BreakOff(words(&[
+        "Your ", "dog",
+    ]))));
     let ada = server.user("ada@example.org").await;
     let session = ada.session("normal").await;
     let events = events(stream(&ada, &session, "hello").await).await;
@@ -125,11 +172,15 @@ async fn a_failure_after_the_first_byte_is_the_error_event_and_the_end() {
 
 #[tokio::test]
 async fn a_whole_answer_that_breaks_off_is_a_problem_and_kept_as_interrupted() {
-    let server = start_with(ScriptedChatModel::always(Play::BreakOff(words(&["Your ", "dog"]))));
+    let server = start_with(ScriptedChatModel::always(Play::BreakOff(words(&[
+        "Your ", "dog",
+    ]))));
     let ada = server.user("ada@example.org").await;
     let session = ada.session("normal").await;
     let body = json!({"message": "hello"});
-    let problem = ada.post(&format!("/chat/{session}"), &body, StatusCode::BAD_GATEWAY).await;
+    let problem = ada
+        .post(&format!("/chat/{session}"), &body, StatusCode::BAD_GATEWAY)
+        .await;
     assert_eq!(problem["code"], "model_interrupted");
     let messages = ada.settled_messages(&session, 2).await;
     assert_eq!(messages[1]["status"], "interrupted");
@@ -157,7 +208,10 @@ async fn a_strangers_session_is_unknown_and_no_model_is_asked() {
     let bob = server.user("bob@example.org").await;
     for mode in ["normal", "incognito"] {
         let session = ada.session(mode).await;
-        for path in [format!("/chat/{session}"), format!("/chat/{session}/stream")] {
+        for path in [
+            format!("/chat/{session}"),
+            format!("/chat/{session}/stream"),
+        ] {
             let body = json!({"message": "hello"});
             let problem = bob.post(&path, &body, StatusCode::NOT_FOUND).await;
             assert_eq!(problem["code"], "session_not_found");
@@ -228,28 +282,36 @@ async fn hanging_up_in_incognito_stops_the_model() {
 
 #[tokio::test]
 async fn hanging_up_in_normal_mode_does_not_lose_the_answer() {
-    // More pieces than the channel holds: the turn must go on without its client.
-    let pieces = vec!["word ".to_owned(); 500];
+    // More than channel and sockets hold: the turn cannot end before its client has left.
+    let pieces = vec!["w ".to_owned(); 100_000];
     let say = Play::Say(pieces.clone(), FinishReason::Stop, None);
     let server = start_with(ScriptedChatModel::always(say));
     let ada = server.user("ada@example.org").await;
     let session = ada.session("normal").await;
     let path = format!("/chat/{session}/stream");
-    drop(hold(&server, &ada, &path, "metadata").await);
+    let socket = hold(&server, &ada, &path, "metadata").await;
+    assert_eq!(server.model.running(), 1);
+    drop(socket);
     let messages = ada.settled_messages(&session, 2).await;
     assert_eq!(messages[1]["content"], pieces.concat());
     assert_eq!(messages[1]["status"], "complete");
 }
 
 #[tokio::test]
-async fn hanging_up_before_the_first_word_stops_an_incognito_turn() {
+async fn hanging_up_before_the_first_word_stops_an_incognito_turn_and_no_other() {
     let server = start_with(ScriptedChatModel::always(Play::Hang(Vec::new())));
     let ada = server.user("ada@example.org").await;
-    let session = ada.session("incognito").await;
-    for path in [format!("/chat/{session}"), format!("/chat/{session}/stream")] {
-        let socket = hold(&server, &ada, &path, "").await;
-        until(|| server.model.running() == 1).await;
-        drop(socket);
-        until(|| server.model.running() == 0).await;
+    for tail in ["", "/stream"] {
+        let before = server.model.running();
+        let mut sockets = Vec::new();
+        for (n, mode) in ["normal", "incognito"].into_iter().enumerate() {
+            let path = format!("/chat/{}{tail}", ada.session(mode).await);
+            sockets.push(hold(&server, &ada, &path, "").await);
+            until(|| server.model.running() == before + n + 1).await;
+        }
+        drop(sockets);
+        until(|| server.model.running() == before + 1).await;
+        ada.get("/sessions").await;
+        assert_eq!(server.model.running(), before + 1);
     }
 }

@@ -13,7 +13,10 @@ async fn pages(ada: &User<'_>, path: &str, field: &str) -> Vec<Vec<Value>> {
     while let Some(path) = next {
         let response = ada.fetch(&path).await;
         assert_eq!(response.status(), StatusCode::OK);
-        let link = response.headers().get(LINK).map(|l| l.to_str().unwrap().to_owned());
+        let link = response
+            .headers()
+            .get(LINK)
+            .map(|l| l.to_str().unwrap().to_owned());
         next = link.map(|link| {
             let target = link.strip_suffix(">; rel=\"next\"").unwrap();
             target.strip_prefix("</api/v1").unwrap().to_owned()
@@ -44,15 +47,31 @@ async fn sessions_are_paged_by_links() {
 async fn the_filter_stays_in_the_link() {
     let server = start();
     let ada = server.user("ada@example.org").await;
-    let work = ada.post("/memory-profiles", &json!({"name": "Work"}), StatusCode::CREATED).await;
+    let work = ada
+        .post(
+            "/memory-profiles",
+            &json!({"name": "Work"}),
+            StatusCode::CREATED,
+        )
+        .await;
     for n in 0..6 {
-        let profile = if n % 2 == 0 { &work["id"] } else { &Value::Null };
+        let profile = if n % 2 == 0 {
+            &work["id"]
+        } else {
+            &Value::Null
+        };
         let body = json!({"memory_profile_id": profile});
         ada.post("/sessions", &body, StatusCode::CREATED).await;
     }
-    let path = format!("/sessions?memory_profile_id={}&limit=2", work["id"].as_str().unwrap());
+    let path = format!(
+        "/sessions?memory_profile_id={}&limit=2",
+        work["id"].as_str().unwrap()
+    );
     let pages = pages(&ada, &path, "memory_profile_id").await;
-    assert_eq!(pages, [vec![work["id"].clone(); 2], vec![work["id"].clone(); 1]]);
+    assert_eq!(
+        pages,
+        [vec![work["id"].clone(); 2], vec![work["id"].clone(); 1]]
+    );
 }
 
 #[tokio::test]
@@ -62,7 +81,8 @@ async fn messages_are_paged_oldest_first() {
     let session = ada.session("normal").await;
     for text in ["one", "two"] {
         let body = json!({"message": text});
-        ada.post(&format!("/chat/{session}"), &body, StatusCode::OK).await;
+        ada.post(&format!("/chat/{session}"), &body, StatusCode::OK)
+            .await;
     }
     let path = format!("/sessions/{session}/messages?limit=3");
     let pages = pages(&ada, &path, "content").await;
@@ -75,7 +95,8 @@ async fn memories_are_paged_newest_first() {
     let ada = server.user("ada@example.org").await;
     let path = format!("/memory-profiles/{}/memories", ada.default_profile().await);
     for text in ["one", "two", "three"] {
-        ada.post(&path, &json!({"content": text}), StatusCode::CREATED).await;
+        ada.post(&path, &json!({"content": text}), StatusCode::CREATED)
+            .await;
     }
     let pages = pages(&ada, &format!("{path}?limit=2"), "memory").await;
     assert_eq!(pages, [vec!["three", "two"], vec!["one"]]);
@@ -100,11 +121,19 @@ async fn a_page_out_of_bounds_is_refused() {
         (messages.as_str(), "limit=501"),
     ] {
         let response = ada.fetch(&format!("{path}?{query}")).await;
-        assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY, "{path}?{query}");
+        assert_eq!(
+            response.status(),
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "{path}?{query}"
+        );
         let problem: Value = response.json().await.unwrap();
         assert!(problem["detail"].is_string(), "{problem}");
     }
     let query = json!({"query": "dog", "limit": 51});
-    let search = format!("/memory-profiles/{}/memories/search", ada.default_profile().await);
-    ada.post(&search, &query, StatusCode::UNPROCESSABLE_ENTITY).await;
+    let search = format!(
+        "/memory-profiles/{}/memories/search",
+        ada.default_profile().await
+    );
+    ada.post(&search, &query, StatusCode::UNPROCESSABLE_ENTITY)
+        .await;
 }

@@ -103,7 +103,9 @@ async fn accounts_answer_as_the_contract_says() {
     let signed_up = server.sign_up("ada@example.org").await;
     check(&signed_up, &tokens());
     let credentials = json!({"email": "ada@example.org", "password": "correct horse"});
-    let login = server.request(Method::POST, "/auth/login").json(&credentials);
+    let login = server
+        .request(Method::POST, "/auth/login")
+        .json(&credentials);
     let logged_in = body_of(login.send().await.unwrap(), StatusCode::OK).await;
     check(&logged_in, &tokens());
     let body = json!({"refresh_token": logged_in["refresh_token"]});
@@ -114,7 +116,10 @@ async fn accounts_answer_as_the_contract_says() {
     check(&ada.get("/auth/me").await, &user());
     let gone = ada.post("/auth/logout", &json!({}), StatusCode::OK).await;
     check(&gone, &json!({"message": "string"}));
-    assert_eq!(ada.fetch("/auth/me").await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        ada.fetch("/auth/me").await.status(),
+        StatusCode::UNAUTHORIZED
+    );
 }
 
 #[tokio::test]
@@ -131,11 +136,19 @@ async fn api_keys_are_shown_once() {
     shape["api_key"] = json!("string");
     check(&key, &shape);
     let secret = key["api_key"].as_str().unwrap();
-    let me = server.request(Method::GET, "/auth/me").header("X-API-Key", secret);
-    check(&body_of(me.send().await.unwrap(), StatusCode::OK).await, &user());
+    let me = server
+        .request(Method::GET, "/auth/me")
+        .header("X-API-Key", secret);
+    check(
+        &body_of(me.send().await.unwrap(), StatusCode::OK).await,
+        &user(),
+    );
     let path = format!("/api-keys/{}", key["id"].as_str().unwrap());
     let revoked = ada.delete(&path).await;
-    check(&revoked, &json!({"message": "string", "api_key_id": "uuid"}));
+    check(
+        &revoked,
+        &json!({"message": "string", "api_key_id": "uuid"}),
+    );
 }
 
 #[tokio::test]
@@ -144,11 +157,15 @@ async fn memory_profiles_answer_as_the_contract_says() {
     let ada = server.user("ada@example.org").await;
     check(&ada.get("/memory-profiles").await, &json!([profile()]));
     let body = json!({"name": "Work", "description": "for colleagues"});
-    let work = ada.post("/memory-profiles", &body, StatusCode::CREATED).await;
+    let work = ada
+        .post("/memory-profiles", &body, StatusCode::CREATED)
+        .await;
     check(&work, &profile());
     let path = format!("/memory-profiles/{}", work["id"].as_str().unwrap());
     check(&ada.get(&path).await, &profile());
-    let default = ada.post(&format!("{path}/set-default"), &json!({}), StatusCode::OK).await;
+    let default = ada
+        .post(&format!("{path}/set-default"), &json!({}), StatusCode::OK)
+        .await;
     let shape = json!({"message": "string", "profile_id": "uuid", "profile_name": "=Work"});
     check(&default, &shape);
     let gone = ada.delete(&path).await;
@@ -160,7 +177,9 @@ async fn a_partial_update_tells_absent_from_null() {
     let server = start();
     let ada = server.user("ada@example.org").await;
     let body = json!({"name": "Work", "description": "for colleagues"});
-    let work = ada.post("/memory-profiles", &body, StatusCode::CREATED).await;
+    let work = ada
+        .post("/memory-profiles", &body, StatusCode::CREATED)
+        .await;
     let path = format!("/memory-profiles/{}", work["id"].as_str().unwrap());
     for method in [Method::PUT, Method::PATCH] {
         let send = |body: Value| {
@@ -168,14 +187,18 @@ async fn a_partial_update_tells_absent_from_null() {
             async move { ada.send(method, path, &body, StatusCode::OK).await }
         };
         let text = "for colleagues";
-        assert_eq!(send(json!({"description": text})).await["description"], text);
+        assert_eq!(
+            send(json!({"description": text})).await["description"],
+            text
+        );
         assert_eq!(send(json!({"name": "Play"})).await["description"], text);
         let cleared = send(json!({"description": null})).await;
         assert_eq!(cleared["description"], Value::Null);
         assert_eq!(cleared["name"], "Play");
     }
     let status = StatusCode::UNPROCESSABLE_ENTITY;
-    ada.send(Method::PUT, &path, &json!({"name": null}), status).await;
+    ada.send(Method::PUT, &path, &json!({"name": null}), status)
+        .await;
 }
 
 #[tokio::test]
@@ -193,9 +216,14 @@ async fn memories_answer_as_the_contract_says() {
     check(&ada.get(&one).await, &memory());
     let text = json!({"content": "My dog is called Max."});
     let changed = ada.send(Method::PUT, &one, &text, StatusCode::OK).await;
-    assert_eq!((&changed["memory"], &changed["version"]), (&text["content"], &json!(2)));
+    assert_eq!(
+        (&changed["memory"], &changed["version"]),
+        (&text["content"], &json!(2))
+    );
     let query = json!({"query": "dog"});
-    let found = ada.post(&format!("{all}/search"), &query, StatusCode::OK).await;
+    let found = ada
+        .post(&format!("{all}/search"), &query, StatusCode::OK)
+        .await;
     let shape = json!({"memories": [scored_memory()], "count": 1, "words_only": false});
     check(&found, &shape);
     let gone = ada.delete(&one).await;
@@ -207,15 +235,26 @@ async fn memories_are_copied_and_deleted_as_a_whole() {
     let server = start();
     let ada = server.user("ada@example.org").await;
     let profile = ada.default_profile().await;
-    let work = ada.post("/memory-profiles", &json!({"name": "Work"}), StatusCode::CREATED).await;
+    let work = ada
+        .post(
+            "/memory-profiles",
+            &json!({"name": "Work"}),
+            StatusCode::CREATED,
+        )
+        .await;
     memory_of(&ada, &profile, "My dog is called Rex.").await;
     memory_of(&ada, &profile, "I live in Turin.").await;
     let all = format!("/memory-profiles/{profile}/memories");
     let target = json!({"target_profile_id": work["id"]});
-    let copied = ada.post(&format!("{all}/copy"), &target, StatusCode::OK).await;
+    let copied = ada
+        .post(&format!("{all}/copy"), &target, StatusCode::OK)
+        .await;
     check(&copied, &json!({"message": "string", "copied": 2}));
     let deleted = ada.delete(&all).await;
-    check(&deleted, &json!({"message": "string", "profile_id": "uuid", "deleted": 2}));
+    check(
+        &deleted,
+        &json!({"message": "string", "profile_id": "uuid", "deleted": 2}),
+    );
     assert_eq!(ada.get(&all).await, json!([]));
 }
 
@@ -226,15 +265,22 @@ async fn sessions_answer_as_the_contract_says() {
     let opened = ada.post("/sessions", &json!({}), StatusCode::CREATED).await;
     check(&opened, &session());
     assert_eq!(opened["privacy_mode"], "normal");
-    assert_eq!(opened["memory_profile_id"], ada.default_profile().await.as_str());
+    assert_eq!(
+        opened["memory_profile_id"],
+        ada.default_profile().await.as_str()
+    );
     check(&ada.get("/sessions").await, &json!([session()]));
     let path = format!("/sessions/{}", opened["id"].as_str().unwrap());
     check(&ada.get(&path).await, &session());
     let change = json!({"privacy_mode": "pause_memories", "memory_profile_id": null});
-    let changed = ada.send(Method::PATCH, &path, &change, StatusCode::OK).await;
+    let changed = ada
+        .send(Method::PATCH, &path, &change, StatusCode::OK)
+        .await;
     assert_eq!(changed["privacy_mode"], "pause_memories");
     assert_eq!(changed["memory_profile_id"], Value::Null);
-    let kept = ada.send(Method::PUT, &path, &json!({}), StatusCode::OK).await;
+    let kept = ada
+        .send(Method::PUT, &path, &json!({}), StatusCode::OK)
+        .await;
     assert_eq!(kept["privacy_mode"], "pause_memories");
     let empty = json!({"session_id": "uuid", "total_messages": 0, "user_messages": 0,
         "assistant_messages": 0, "first_message_at": null, "last_message_at": null});
@@ -263,7 +309,10 @@ async fn a_wrong_privacy_mode_is_named() {
     for (method, path) in [(Method::POST, "/sessions"), (Method::PUT, session.as_str())] {
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         let problem = ada.send(method, path, &wrong, status).await;
-        assert_eq!(problem["errors"][0]["pointer"], "/privacy_mode", "{problem}");
+        assert_eq!(
+            problem["errors"][0]["pointer"], "/privacy_mode",
+            "{problem}"
+        );
     }
 }
 
@@ -288,7 +337,9 @@ async fn a_turn_and_its_messages_answer_as_the_contract_says() {
     memory_of(&ada, &profile, "My dog is called Rex.").await;
     let session = ada.session("normal").await;
     let body = json!({"message": "What is my dog called?", "stream": true});
-    let turn = ada.post(&format!("/chat/{session}"), &body, StatusCode::OK).await;
+    let turn = ada
+        .post(&format!("/chat/{session}"), &body, StatusCode::OK)
+        .await;
     let shape = json!({"success": true, "content": "=What is my dog called?",
         "session_id": format!("={session}"), "privacy_mode": "=normal", "memories_used": 1,
         "memories_extracted": true, "recall": "=done",
@@ -307,6 +358,10 @@ async fn a_turn_and_its_messages_answer_as_the_contract_says() {
         "assistant_messages": 1, "first_message_at": "time", "last_message_at": "time"});
     check(&summary, &shape);
     let one = messages[0]["id"].as_str().unwrap();
-    let gone = ada.delete(&format!("/sessions/{session}/messages/{one}?memories=delete")).await;
+    let gone = ada
+        .delete(&format!(
+            "/sessions/{session}/messages/{one}?memories=delete"
+        ))
+        .await;
     check(&gone, &json!({"message": "string", "message_id": "uuid"}));
 }

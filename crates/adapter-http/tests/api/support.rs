@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_http::{Api, HttpSettings, TaskSpawner, serve};
+use adapter_http::{Api, Drain, HttpSettings, TaskSpawner, serve};
 use domain::account::{AccountService, LocalIdentity, LocalIdentityConfig};
 use domain::chat::{TurnConfig, TurnService};
 use domain::clock::{Clock, IdGenerator};
@@ -42,6 +42,8 @@ impl WorkSignal for NoWorker {
 pub(crate) struct TestServer {
     address: SocketAddr,
     http: Client,
+    /// Announces the end.
+    pub(crate) drain: Drain,
     /// The chat model.
     pub(crate) model: Arc<ScriptedChatModel>,
     /// The memory index, which can be made to fail.
@@ -55,18 +57,35 @@ pub(crate) fn start() -> TestServer {
 
 /// A server with this model.
 pub(crate) fn start_with(model: ScriptedChatModel) -> TestServer {
+    start_as(model, |_, _| {})
+}
+
+/// A server that differs from the others in its parts or settings.
+pub(crate) fn start_as(
+    model: ScriptedChatModel,
+    change: impl FnOnce(&mut Api, &mut HttpSettings),
+) -> TestServer {
     let model = Arc::new(model);
     let index = Arc::new(FaultyIndex::new(Arc::new(InMemoryMemoryIndex::new())));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let running = serve(listener, api(&model, &index), settings()).unwrap();
+    let (mut api, mut settings) = (api(&model, &index), settings());
+    change(&mut api, &mut settings);
+    let running = serve(listener, api, settings).unwrap();
     tokio::runtime::Handle::current().spawn(running.server);
     TestServer {
         address,
         http: Client::new(),
+        drain: running.drain,
         model,
         index,
     }
+}
+
+/// What a server is made of, over fresh fakes.
+pub(crate) fn parts() -> Api {
+    let index = FaultyIndex::new(Arc::new(InMemoryMemoryIndex::new()));
+    api(&Arc::new(ScriptedChatModel::echo()), &Arc::new(index))
 }
 
 fn settings() -> HttpSettings {
@@ -87,7 +106,10 @@ fn api(model: &Arc<ScriptedChatModel>, index: &Arc<FaultyIndex>) -> Api {
     let signal: Arc<dyn WorkSignal> = Arc::new(NoWorker);
     let tokens = Arc::new(FakeTokens::default());
     let embedder: Option<Arc<dyn Embedder>> = Some(Arc::new(HashEmbedder::new()));
-    let transcripts = Arc::new(RamTranscripts::new(clock.clone(), EphemeralLimits::default()));
+    let transcripts = Arc::new(RamTranscripts::new(
+        clock.clone(),
+        EphemeralLimits::default(),
+    ));
     let recall = RecallConfig::default();
     let recaller = Recaller::new(store.clone(), index.clone(), embedder.clone(), recall);
     let recaller = Arc::new(recaller);
@@ -161,7 +183,12 @@ impl TestServer {
 
     /// A request without a credential.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let url = format!("http://{}/api/v1{path}", self.address);
+        self.at_root(method, &format!("/api/v1{path}"))
+    }
+
+    /// A request outside the API itself.
+    pub(crate) fn at_root(&self, method: Method, path: &str) -> RequestBuilder {
+        let url = format!("http://{}{path}", self.address);
         self.http.request(method, url)
     }
 

@@ -13,7 +13,11 @@ use crate::pagination::{BadPage, Limits, page_request};
 #[serde(deny_unknown_fields)]
 pub(crate) struct MemoryRequest {
     /// One statement. White space is folded.
-    #[schema(min_length = 1, max_length = 2000, example = "Ada's dog is called Rex.")]
+    #[schema(
+        min_length = 1,
+        max_length = 2000,
+        example = "Ada's dog is called Rex."
+    )]
     pub(super) content: String,
 }
 
@@ -51,10 +55,18 @@ pub(crate) struct CopyMemoriesRequest {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct MemoryResponse {
     id: Uuid,
-    #[schema(min_length = 1, max_length = 2000, example = "Ada's dog is called Rex.")]
+    #[schema(
+        min_length = 1,
+        max_length = 2000,
+        example = "Ada's dog is called Rex."
+    )]
     memory: String,
     /// The same text as `memory`.
-    #[schema(min_length = 1, max_length = 2000, example = "Ada's dog is called Rex.")]
+    #[schema(
+        min_length = 1,
+        max_length = 2000,
+        example = "Ada's dog is called Rex."
+    )]
     memory_content: String,
     created_at: Timestamp,
     updated_at: Timestamp,
@@ -62,6 +74,7 @@ pub(crate) struct MemoryResponse {
     memory_profile_id: Uuid,
     metadata: MemoryMetadata,
     /// The message it was drawn from; `null` when it was written by hand or the message was deleted.
+    #[schema(required = true)]
     source: Option<SourceResponse>,
     /// 1, and one more with each change.
     #[schema(minimum = 1)]
