@@ -9,6 +9,10 @@
 //! Arithmetic never runs on the async threads: each kind of model has threads of its own behind a
 //! bounded queue (`workers`), and a full queue is an error at once, not a long wait.
 //!
+//! Candle itself spreads each small step over all cores and spins until the last one is done, which on
+//! a busy machine costs a token several times its work. It reads [`CANDLE_THREADS`] once, from the
+//! environment: the program sets it before its first thread starts, `cargo` does for runs and tests.
+//!
 //! # To add a model
 //! 1. Describe its files in `weights/catalogue.rs`: sizes, checksums, the hub's repository, the package.
 //! 2. Give it a loader beside `embed/bert.rs` or `chat/gguf.rs`.
@@ -28,5 +32,9 @@ pub use embed::LocalEmbedder;
 pub use error::LoadError;
 pub use probe::ModelProbe;
 pub use weights::{
-    ModelFile, ModelId, ModelState, Models, Progress, PullError, Pulled, TerminalProgress,
+    ModelFile, ModelId, ModelState, Models, Progress, PullError, Pulled, SourceError,
+    TerminalProgress,
 };
+
+/// The environment variable, and its value, that keep each answer and each embedding on one core.
+pub const CANDLE_THREADS: (&str, &str) = ("CANDLE_NUM_THREADS", "1");

@@ -1,5 +1,7 @@
 //! What reports say about the local models.
 
+use std::path::PathBuf;
+
 use async_trait::async_trait;
 use domain::health::{Ailment, Probe};
 
@@ -9,12 +11,40 @@ use crate::weights::{ModelId, Models};
 pub struct ModelProbe {
     models: Models,
     which: ModelId,
+    file: Option<PathBuf>,
 }
 
 impl ModelProbe {
     /// A probe of one model.
     pub fn new(models: Models, which: ModelId) -> Self {
-        Self { models, which }
+        Self {
+            models,
+            which,
+            file: None,
+        }
+    }
+
+    /// Looks for this file of weights, where there is one, and not for the catalogue's.
+    #[must_use]
+    pub fn with_file(mut self, file: Option<PathBuf>) -> Self {
+        self.file = file;
+        self
+    }
+
+    /// The model's name, whether it is there, and the way out if not.
+    fn look(&self) -> (String, bool, &'static str) {
+        match &self.file {
+            Some(file) => {
+                let name = file.file_stem().unwrap_or_default().to_string_lossy();
+                let way_out = "correct the path of the GGUF file in the settings";
+                (name.into_owned(), file.is_file(), way_out)
+            }
+            None => {
+                let state = self.models.state(self.which);
+                let way_out = "run `memorychat models pull`";
+                (state.name.to_owned(), state.present, way_out)
+            }
+        }
     }
 }
 
@@ -33,13 +63,13 @@ impl Probe for ModelProbe {
     }
 
     async fn check(&self) -> Result<String, Ailment> {
-        let state = self.models.state(self.which);
-        if state.present {
-            return Ok(format!("{}, in this process", state.name));
+        let (name, present, way_out) = self.look();
+        if present {
+            return Ok(format!("{name}, in this process"));
         }
         Err(Ailment {
-            problem: format!("the weights of {} are not there", state.name),
-            way_out: "run `memorychat models pull`".to_owned(),
+            problem: format!("the weights of {name} are not there"),
+            way_out: way_out.to_owned(),
         })
     }
 }
@@ -58,5 +88,23 @@ mod tests {
                 .unwrap_err();
             assert_eq!(ailment.way_out, "run `memorychat models pull`");
         }
+    }
+
+    #[tokio::test]
+    async fn a_file_from_the_settings_is_looked_for_instead() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("other.gguf");
+        let models = Models::new(folder.path());
+        let probe = ModelProbe::new(models, ModelId::Chat).with_file(Some(file.clone()));
+        assert!(
+            probe
+                .check()
+                .await
+                .unwrap_err()
+                .way_out
+                .contains("settings")
+        );
+        std::fs::write(file, b"weights").unwrap();
+        assert_eq!(probe.check().await.unwrap(), "other, in this process");
     }
 }

@@ -59,33 +59,21 @@ impl LocalChatModel {
 
 /// The file to load, and the model's name.
 fn locate(models: &Models, config: &LocalChatConfig) -> Result<(PathBuf, String), LoadError> {
-    let known = || {
-        models
-            .files(ModelId::Chat)
-            .and_then(|files| files.into_iter().next())
-    };
-    let path = match &config.gguf {
-        Some(path) => path.is_file().then(|| path.clone()),
-        None => known(),
-    };
-    let path = path.ok_or_else(|| match &config.gguf {
-        Some(_) => LoadError::Unsupported {
-            why: "it is not there".to_owned(),
-        },
-        None => LoadError::Missing {
-            model: ModelId::Chat.name().to_owned(),
-        },
-    })?;
-    let name = match &config.gguf {
-        Some(path) => path
-            .file_stem()
-            .map(|stem| stem.to_string_lossy().into_owned()),
-        None => None,
-    };
-    Ok((
-        path,
-        name.unwrap_or_else(|| ModelId::Chat.name().to_owned()),
-    ))
+    if let Some(path) = &config.gguf {
+        if !path.is_file() {
+            return Err(LoadError::Unsupported {
+                why: "it is not there".to_owned(),
+            });
+        }
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        return Ok((path.clone(), stem.into_owned()));
+    }
+    let model = ModelId::Chat.name().to_owned();
+    let files = models.files(ModelId::Chat);
+    match files.and_then(|files| files.into_iter().next()) {
+        Some(path) => Ok((path, model)),
+        None => Err(LoadError::Missing { model }),
+    }
 }
 
 #[async_trait]

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 pub use catalogue::ModelId;
 pub use progress::{Progress, TerminalProgress};
-pub use pull::{PullError, Pulled};
+pub use pull::{PullError, Pulled, SourceError};
 
 use catalogue::Entry;
 
