@@ -20,7 +20,7 @@
 //! 1. Add `mYYYYMMDD_NNNNNN_what.rs` with a `const SQL` and an `up` that calls [`apply`], and list it
 //!    in [`Migrator`]. What only Postgres has (roles, policies) asks the manager for its backend.
 //! 2. Never edit a change that was released; changes go forward only, so there is no `down`.
-//! 3. Run `UPDATE_SCHEMA=1 cargo test -p adapter-sql schema` to redraw `schema.sql`, and review its
+//! 3. Run `UPDATE_SCHEMA=1 cargo test -p adapter-sql --test schema` to redraw `schema.sql`, and review its
 //!    diff.
 
 pub use sea_orm_migration::MigratorTrait;

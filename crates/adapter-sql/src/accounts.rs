@@ -22,7 +22,7 @@ impl UserRepository for SqlUnitOfWork {
             .one(&self.tx)
             .await
             .map_err(store_error)?;
-        row.map(user_of).transpose()
+        row.as_ref().map(user_of).transpose()
     }
 
     async fn add(&mut self, user: &User, hash: Option<&PasswordHash>) -> Result<(), StoreError> {
@@ -180,7 +180,7 @@ impl ApiKeyRepository for SqlUnitOfWork {
     }
 }
 
-fn user_of(row: user::Model) -> Result<User, StoreError> {
+fn user_of(row: &user::Model) -> Result<User, StoreError> {
     const USERS: Table = Table("users");
     Ok(User {
         id: UserId::new(row.id),

@@ -124,6 +124,7 @@ pub(crate) mod message {
 
     #[derive(Clone, Debug, DeriveEntityModel)]
     #[sea_orm(table_name = "chat_messages")]
+    #[expect(clippy::struct_field_names, reason = "one column is called model")]
     pub(crate) struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
         pub(crate) id: Uuid,

@@ -77,8 +77,8 @@ pub(crate) fn sqlx_error(error: &SqlxError) -> StoreError {
     match error {
         SqlxError::PoolTimedOut => StoreError::Busy(fault("no free connection")),
         SqlxError::Database(error) => database_error(error.as_ref()),
-        SqlxError::Io(cause) => StoreError::Unavailable(fault(cause)),
-        SqlxError::Tls(cause) => StoreError::Unavailable(fault(cause)),
+        SqlxError::Io(cause) => StoreError::Unavailable(fault(&cause.to_string())),
+        SqlxError::Tls(cause) => StoreError::Unavailable(fault(&cause.to_string())),
         SqlxError::Configuration(_) => StoreError::Unavailable(fault("malformed database URL")),
         _ => StoreError::Unavailable(fault("the database driver failed")),
     }
@@ -97,7 +97,7 @@ fn database_error(error: &dyn DatabaseError) -> StoreError {
         ErrorKind::CheckViolation => conflict(is, "check"),
         ErrorKind::ForeignKeyViolation => StoreError::Conflict { what: "reference" },
         _ if is_busy(error) => StoreError::Busy(fault("a lock is held for too long")),
-        _ => StoreError::Unavailable(fault(describe(error))),
+        _ => StoreError::Unavailable(fault(&describe(error))),
     }
 }
 
@@ -133,6 +133,6 @@ fn describe(error: &dyn DatabaseError) -> String {
 }
 
 /// A cause that is safe to log.
-pub(crate) fn fault(words: impl ToString) -> Source {
-    Box::new(Fault(words.to_string()))
+pub(crate) fn fault(words: &str) -> Source {
+    Box::new(Fault(words.to_owned()))
 }

@@ -52,7 +52,7 @@ impl Maintenance for SqlStore {
             profile: last,
         }) = after
         {
-            let place = Expr::tuple([user.into_expr().into(), id.into_expr().into()]);
+            let place = Expr::tuple([user.into_expr(), id.into_expr()]);
             let last = [
                 Expr::value(last_user.as_uuid()),
                 Expr::value(last.as_uuid()),

@@ -81,7 +81,7 @@ pub(crate) fn newest_first<E: EntityTrait>(
             key: last,
             id: last_id,
         }) => {
-            let place = Expr::tuple([key.into_expr().into(), id.into_expr().into()]);
+            let place = Expr::tuple([key.into_expr(), id.into_expr()]);
             query.filter(place.lt(Expr::tuple([Expr::value(last), Expr::value(last_id)])))
         }
     }

@@ -39,7 +39,7 @@ impl SessionRepository for SqlUnitOfWork {
             .into_model::<ViewRow>()
             .one(&self.tx)
             .await;
-        row.map_err(store_error)?.map(view_of).transpose()
+        row.map_err(store_error)?.as_ref().map(view_of).transpose()
     }
 
     async fn lock(&mut self, id: SessionId) -> Result<Option<Session>, StoreError> {
@@ -68,11 +68,8 @@ impl SessionRepository for SqlUnitOfWork {
             .into_model::<ViewRow>()
             .all(&self.tx)
             .await;
-        let views = rows
-            .map_err(store_error)?
-            .into_iter()
-            .map(view_of)
-            .collect::<Result<_, _>>()?;
+        let rows = rows.map_err(store_error)?;
+        let views = rows.iter().map(view_of).collect::<Result<_, _>>()?;
         Ok(Page::cut(views, page.limit, |view: &SessionView| Cursor {
             key: micros(view.session.updated_at),
             id: view.session.id.into(),
@@ -144,7 +141,7 @@ fn with_count(query: Select<session::Entity>) -> Select<session::Entity> {
     query.expr_as(Expr::cust(count), "message_count")
 }
 
-fn view_of(row: ViewRow) -> Result<SessionView, StoreError> {
+fn view_of(row: &ViewRow) -> Result<SessionView, StoreError> {
     Ok(SessionView {
         session: session_of(&row.session)?,
         message_count: count(row.message_count),

@@ -100,8 +100,21 @@ impl LoadedProfile {
         caught_up
     }
 
-    /// Adds an entry, or replaces the one of that memory.
-    pub(super) fn put(&mut self, entry: IndexEntry) {
+    /// Adds entries, or replaces those of their memories.
+    pub(super) fn put_all(&mut self, entries: Vec<IndexEntry>) {
+        for entry in entries {
+            self.put(entry);
+        }
+    }
+
+    /// Removes the entries of these memories, where there are any.
+    pub(super) fn remove_all(&mut self, memories: &[MemoryId]) {
+        for memory in memories {
+            self.remove(*memory);
+        }
+    }
+
+    fn put(&mut self, entry: IndexEntry) {
         let vector = entry
             .embedding
             .as_ref()
@@ -154,8 +167,7 @@ impl LoadedProfile {
             .for_each(|text| text.has_vector = false);
     }
 
-    /// Removes the entry of a memory, if there is one.
-    pub(super) fn remove(&mut self, memory: MemoryId) {
+    fn remove(&mut self, memory: MemoryId) {
         let Some(slot) = self.slots.remove(&memory) else {
             return;
         };
@@ -257,5 +269,101 @@ impl LoadedProfile {
         two.0
             .total_cmp(&one.0)
             .then_with(|| memory(two.1).cmp(&memory(one.1)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::memory::Embedding;
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+
+    const TEXTS: [&str; 4] = [
+        "my dog is Rex",
+        "tea and a dog",
+        "green tea, tea",
+        "plain words",
+    ];
+
+    fn id(n: u8) -> MemoryId {
+        MemoryId::new(Uuid::from_u128(n.into()))
+    }
+
+    fn entry(n: u8, text: usize, angle: Option<u8>) -> IndexEntry {
+        let vector = |angle: u8| vec![f32::from(angle).cos(), f32::from(angle).sin()];
+        let embedding = angle.map(vector).and_then(Embedding::new);
+        IndexEntry {
+            memory: id(n),
+            terms: Terms::of(TEXTS[text]),
+            embedding,
+        }
+    }
+
+    fn found(profile: &LoadedProfile, query: &IndexQuery) -> Vec<IndexHit> {
+        let mut hits = profile.search(query);
+        hits.sort_by_key(|hit| hit.memory);
+        hits
+    }
+
+    proptest! {
+        /// Whatever was changed in place, the profile answers like one that was loaded anew.
+        #[test]
+        fn a_patched_profile_is_like_a_fresh_one(
+            steps in prop::collection::vec(
+                (0..12_u8, prop::option::of((0..4_usize, prop::option::of(0..20_u8)))), 0..60),
+            asked in (0..4_usize, 0..20_u8),
+        ) {
+            let mut patched = LoadedProfile::default();
+            let mut kept = std::collections::BTreeMap::new();
+            for (n, change) in steps {
+                if let Some((text, angle)) = change {
+                    patched.put(entry(n, text, angle));
+                    kept.insert(n, (text, angle));
+                } else {
+                    patched.remove(id(n));
+                    kept.remove(&n);
+                }
+            }
+            let mut fresh = LoadedProfile::default();
+            fresh.put_all(kept.into_iter().map(|(n, (text, angle))| entry(n, text, angle)).collect());
+            let IndexEntry { terms, embedding, .. } = entry(0, asked.0, Some(asked.1));
+            for limit in [3, 100] {
+                let query = IndexQuery { terms: terms.clone(), embedding: embedding.clone(), limit };
+                prop_assert_eq!(found(&patched, &query), found(&fresh, &query));
+            }
+            prop_assert_eq!(patched.len(), fresh.len());
+        }
+    }
+
+    #[test]
+    fn what_others_removed_is_not_caught_up_with() {
+        let mut profile = LoadedProfile::default();
+        profile.put_all(vec![entry(1, 0, None), entry(2, 1, None)]);
+        assert!(
+            !profile.catch_up(&[], 1, 7),
+            "one is gone, and nobody says which"
+        );
+        assert_eq!(profile.revision(), 0, "it is still stale");
+        assert!(profile.catch_up(&[], 2, 7));
+        assert_eq!(profile.revision(), 7);
+    }
+
+    #[test]
+    fn of_equal_scores_the_newer_memories_are_found() {
+        let mut profile = LoadedProfile::default();
+        profile.put_all((1..=9).map(|n| entry(n, 0, Some(0))).collect());
+        let IndexEntry { embedding, .. } = entry(0, 0, Some(0));
+        let query = IndexQuery {
+            terms: Terms::default(),
+            embedding,
+            limit: 2,
+        };
+        let hits = found(&profile, &query);
+        assert_eq!(
+            hits.iter().map(|hit| hit.memory).collect::<Vec<_>>(),
+            [id(8), id(9)]
+        );
     }
 }

@@ -13,13 +13,16 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use async_trait::async_trait;
 use domain::ids::MemoryId;
-use domain::memory::{EmbeddingSpace, IndexEntry, IndexError, IndexHit, IndexQuery, MemoryIndex};
+use domain::memory::{
+    Embedding, EmbeddingSpace, IndexEntry, IndexError, IndexHit, IndexQuery, MemoryIndex,
+};
 use domain::privacy::{LearnGrant, MemoryScope, RecallGrant};
 use domain::store::StoreError;
 use moka::sync::Cache;
+use sea_orm::DatabaseTransaction;
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::error::fault;
+use crate::error::{fault, store_error};
 use crate::store::SqlStore;
 use loaded::LoadedProfile;
 use rows::Head;
@@ -116,9 +119,7 @@ impl MemoryIndex for SqlMemoryIndex {
     async fn reset(&self, space: Option<&EmbeddingSpace>) -> Result<(), IndexError> {
         let tx = self.store.begin_write().await.map_err(unavailable)?;
         rows::clear(&tx, space).await.map_err(unavailable)?;
-        tx.commit()
-            .await
-            .map_err(|error| unavailable(crate::error::store_error(error)))?;
+        commit(tx).await?;
         self.loaded.invalidate_all();
         Ok(())
     }
@@ -149,13 +150,7 @@ impl MemoryIndex for SqlMemoryIndex {
         let head = rows::head(&self.store.readers, scope)
             .await
             .map_err(unavailable)?;
-        check_space(
-            &head,
-            query
-                .embedding
-                .iter()
-                .map(domain::memory::Embedding::dimension),
-        )?;
+        check_space(&head, query.embedding.iter().map(Embedding::dimension))?;
         let profile = self.fresh(scope, &head).await?;
         if read(&profile).len() <= SEARCHED_IN_PLACE {
             return Ok(read(&profile).search(query));
@@ -173,7 +168,7 @@ impl MemoryIndex for SqlMemoryIndex {
         let tx = self.store.begin_write().await.map_err(unavailable)?;
         let head = rows::head(&tx, scope).await.map_err(unavailable)?;
         let dimensions = entries.iter().filter_map(|entry| entry.embedding.as_ref());
-        check_space(&head, dimensions.map(domain::memory::Embedding::dimension))?;
+        check_space(&head, dimensions.map(Embedding::dimension))?;
         let Some(revision) = rows::next_revision(&tx, scope).await.map_err(unavailable)? else {
             return Ok(());
         };
@@ -187,12 +182,8 @@ impl MemoryIndex for SqlMemoryIndex {
                 stored.push(entry);
             }
         }
-        tx.commit()
-            .await
-            .map_err(|error| unavailable(crate::error::store_error(error)))?;
-        self.patch(scope, revision, |profile| {
-            stored.into_iter().for_each(|it| profile.put(it))
-        });
+        commit(tx).await?;
+        self.patch(scope, revision, |profile| profile.put_all(stored));
         Ok(())
     }
 
@@ -211,13 +202,11 @@ impl MemoryIndex for SqlMemoryIndex {
             .map_err(unavailable)?;
         // Raised even if no row was left: they go with their memories, of which nobody is told.
         let revision = rows::next_revision(&tx, scope).await.map_err(unavailable)?;
-        tx.commit()
-            .await
-            .map_err(|error| unavailable(crate::error::store_error(error)))?;
+        commit(tx).await?;
         match (revision, memories) {
-            (Some(revision), Some(memories)) => self.patch(scope, revision, |profile| {
-                memories.iter().for_each(|memory| profile.remove(*memory));
-            }),
+            (Some(revision), Some(memories)) => {
+                self.patch(scope, revision, |profile| profile.remove_all(memories));
+            }
             (None, _) | (_, None) => self.loaded.invalidate(&scope),
         }
         Ok(())
@@ -250,6 +239,12 @@ async fn in_background<T: Send + 'static>(
 ) -> Result<T, IndexError> {
     let result = tokio::task::spawn_blocking(work).await;
     result.map_err(|_| IndexError::Unavailable(fault("a search was cut off")))
+}
+
+async fn commit(tx: DatabaseTransaction) -> Result<(), IndexError> {
+    tx.commit()
+        .await
+        .map_err(|error| unavailable(store_error(error)))
 }
 
 fn unavailable(error: StoreError) -> IndexError {

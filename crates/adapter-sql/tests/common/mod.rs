@@ -1,5 +1,6 @@
 //! Databases to test on: SQLite files in a temporary folder, schemas of a Postgres of our own.
 #![expect(dead_code, reason = "each test binary uses its part")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
