@@ -32,5 +32,5 @@ async fn maintenance_keeps_its_contract() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_memory_index_keeps_its_contract() {
     let folder = folder();
-    memory_index::check(async || index_harness(sqlite_url(&folder)).await).await;
+    memory_index::check(async || index_harness(open(sqlite_url(&folder)).await)).await;
 }

@@ -48,7 +48,7 @@ fn words_of(error: &StoreError) -> String {
 }
 
 /// Adds, reads, searches, and fails in each way; the texts of the failures.
-async fn live(store: &SqlStore, url: String) -> String {
+async fn live(store: &SqlStore) -> String {
     let (user, profile) = seed::user_with_profile(store).await;
     let named = a_profile(user.id, CANARY);
     seed::add_profile(store, &named).await;
@@ -56,7 +56,7 @@ async fn live(store: &SqlStore, url: String) -> String {
     let message = seed::message(store, &session, CANARY).await;
     let memory = seed::memory(store, &profile, CANARY).await;
 
-    let index = index_harness(url).await.index;
+    let index = index_harness(store.clone()).index;
     let embedding = Embedding::new(vec![1.0, 0.0]);
     index
         .adopt(&EmbeddingSpace {
@@ -137,11 +137,9 @@ async fn what_people_write_is_in_no_log_and_in_no_error() {
         .with_writer(move || writer.clone())
         .init();
     let folder = folder();
-    let url = sqlite_url(&folder);
-    let mut failures = live(&open(url.clone()).await, url).await;
+    let mut failures = live(&open(sqlite_url(&folder)).await).await;
     if let Some(server) = Postgres::start() {
-        let url = postgres_url(&server).await;
-        failures += &live(&open(url.clone()).await, url).await;
+        failures += &live(&open(postgres_url(&server).await).await).await;
     }
     assert!(failures.contains("conflict on mode"), "{failures}");
     assert!(!failures.contains(CANARY), "{failures}");

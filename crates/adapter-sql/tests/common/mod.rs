@@ -57,14 +57,13 @@ pub(crate) fn harness(store: SqlStore) -> StoreHarness {
     }
 }
 
-/// The memory index as its suite sees it: the second instance has opened the database by itself.
-pub(crate) async fn index_harness(url: String) -> IndexHarness {
+/// The memory index as its suite sees it. The second instance shares the database only: it knows
+/// nothing of what the first has in memory.
+pub(crate) fn index_harness(store: SqlStore) -> IndexHarness {
     const CACHE_BYTES: u64 = 64 << 20;
-    let store = open(url.clone()).await;
-    let other = SqlStore::connect(&SqlConfig::new(url)).await.unwrap();
     IndexHarness {
         index: Arc::new(SqlMemoryIndex::new(&store, CACHE_BYTES)),
-        second: Some(Arc::new(SqlMemoryIndex::new(&other, CACHE_BYTES))),
+        second: Some(Arc::new(SqlMemoryIndex::new(&store, CACHE_BYTES))),
         store: Arc::new(store),
     }
 }
