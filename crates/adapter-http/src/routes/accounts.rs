@@ -116,10 +116,11 @@ impl From<SignedIn> for TokenResponse {
 #[post("/auth/signup")]
 async fn sign_up(
     api: Data<Api>,
-    _counted: CredentialAttempt,
+    attempt: CredentialAttempt,
     body: JsonBody<CredentialsRequest>,
 ) -> Result<HttpResponse, Problem> {
     let CredentialsRequest { email, password } = body.into_inner();
+    attempt.on_account(&email)?;
     Ok(match api.accounts.sign_up(&email, password).await? {
         SignUp::Done(signed_in) => HttpResponse::Created().json(TokenResponse::from(*signed_in)),
         SignUp::ConfirmationSent => HttpResponse::Accepted().json(DoneResponse {

@@ -80,6 +80,7 @@ pub(crate) struct AnswerMetadata {
 
 /// Tokens of one model call.
 #[derive(Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "clients know these names")]
 pub(crate) struct TokensResponse {
     #[schema(minimum = 0)]
     prompt_tokens: u32,

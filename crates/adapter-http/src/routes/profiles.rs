@@ -51,6 +51,7 @@ pub(crate) struct UpdateProfileRequest {
     /// `null` takes the description away.
     #[serde(default, deserialize_with = "sent")]
     #[schema(value_type = Option<String>, max_length = 500)]
+    #[expect(clippy::option_option, reason = "absent, null and a value differ")]
     description: Option<Option<String>>,
     /// `true` makes it the default; `false` changes nothing, since one profile always is.
     #[serde(default, deserialize_with = "sent")]

@@ -68,9 +68,14 @@ impl SessionsQuery {
 pub(crate) struct CreateSessionRequest {
     /// The user's default profile when absent; an incognito session takes none then.
     memory_profile_id: Option<Uuid>,
-    #[serde(default)]
+    #[serde(default = "normal")]
     #[schema(default = "normal")]
     privacy_mode: PrivacyModeName,
+}
+
+/// Only an absent mode means normal; any other word is an error.
+fn normal() -> PrivacyModeName {
+    PrivacyModeName::Normal
 }
 
 impl From<CreateSessionRequest> for NewSession {
@@ -92,6 +97,7 @@ pub(crate) struct UpdateSessionRequest {
     /// `null` takes the profile away.
     #[serde(default, deserialize_with = "sent")]
     #[schema(value_type = Option<Uuid>)]
+    #[expect(clippy::option_option, reason = "absent, null and a value differ")]
     memory_profile_id: Option<Option<Uuid>>,
 }
 

@@ -101,12 +101,6 @@ wire_names! {
     RecallName of RecallNote { Off, Done, WordsOnly, Failed }
 }
 
-impl Default for PrivacyModeName {
-    fn default() -> Self {
-        Self::Normal
-    }
-}
-
 /// What becomes of the memories drawn from what is deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -222,6 +216,7 @@ mod tests {
         #[derive(Deserialize)]
         struct Change {
             #[serde(default, deserialize_with = "sent")]
+            #[expect(clippy::option_option, reason = "this is what is tested")]
             field: Option<Option<u8>>,
         }
         let read = |text| serde_json::from_str::<Change>(text).map(|c| c.field).ok();
