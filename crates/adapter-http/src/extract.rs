@@ -2,6 +2,7 @@
 
 use std::future::{Ready, ready};
 use std::ops::Deref;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
@@ -12,11 +13,17 @@ use futures::StreamExt;
 use futures::future::LocalBoxFuture;
 use serde::Deserializer;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_path_to_error::Segment;
+use tokio::time::timeout;
 
 use crate::problem::FieldProblem;
 use crate::{HttpSettings, Problem};
 
-/// A JSON body. 415 for another media type, 413 over the limit, 400 for what is no JSON or is nested
+/// A body that drips in more slowly than this is not waited for.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A JSON body. 415 for another media type, 413 over the limit, 408 when it comes too slowly, 400 for what is no JSON or is nested
 /// too deeply, 422 with a pointer for JSON of another shape.
 #[derive(Debug)]
 pub struct JsonBody<T>(pub T);
@@ -64,7 +71,9 @@ impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
             if !is_json {
                 return Err(Problem::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
             }
-            parse(&read(payload, limit).await?).map(Self)
+            let body = timeout(BODY_TIMEOUT, read(payload, limit)).await;
+            let too_slow = |_| Problem::of_status(StatusCode::REQUEST_TIMEOUT);
+            parse(&body.map_err(too_slow)??).map(Self)
         })
     }
 }
@@ -123,20 +132,21 @@ fn malformed(detail: &str) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "malformed_json", detail)
 }
 
-/// Checks that the body is JSON before asking whether it is the right JSON, so that the two are told
-/// apart whatever comes first. Both readers refuse deep nesting instead of following it.
+/// Reads JSON first and its shape second, so that what is no JSON is told apart from the wrong JSON,
+/// whatever comes first. Deep nesting is refused here, before anything follows it.
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    let text = std::str::from_utf8(body).map_err(|_| malformed("The body is not UTF-8."))?;
-    if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) {
+    let json: Value = serde_json::from_slice(body).map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        let place = format!("The body is no JSON that can be read: line {line}, column {column}.");
-        return Err(malformed(&place));
+        malformed(&format!(
+            "The body is no JSON that can be read: line {line}, column {column}."
+        ))
+    })?;
+    // Serde would take the items of an array for the fields of a struct.
+    if !json.is_object() {
+        let detail = "The body must be a JSON object.";
+        return Err(Problem::invalid(detail, vec![]));
     }
-    let mut json = serde_json::Deserializer::from_str(text);
-    read_fields(&mut json).map_err(|(pointer, detail)| {
-        // serde_json tells the place in the text; the pointer says it better.
-        let detail = detail.split(" at line ").next().unwrap_or_default();
-        let detail = detail.to_owned();
+    read_fields(json).map_err(|(pointer, detail)| {
         let errors = vec![FieldProblem { pointer, detail }];
         Problem::invalid("A field of the body is not valid.", errors)
     })
@@ -153,7 +163,10 @@ where
         let mut pointer = String::new();
         for segment in error.path() {
             pointer.push('/');
-            pointer.push_str(&segment.to_string());
+            match segment {
+                Segment::Seq { index } => pointer.push_str(&index.to_string()),
+                name => pointer.push_str(&name.to_string()),
+            }
         }
         // A field that is missing has no place of its own yet.
         let missing = detail.strip_prefix("missing field `");
@@ -211,8 +224,9 @@ mod tests {
             ("{\"id\":\"x\"}", "/id"),
             ("{\"id\":null}", "/id"),
             ("{\"more\":1}", "/more"),
-            ("null", ""),
-            ("[[[]]]", "/0"),
+            ("{\"id\":{\"a\":1}}", "/id"),
+            ("null", "-"),
+            ("[\"01890000-0000-7000-8000-000000000000\"]", "-"),
         ] {
             assert_eq!(
                 refusal(body.as_bytes()),

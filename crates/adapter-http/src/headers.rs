@@ -59,7 +59,7 @@ impl Envelope {
         }
     }
 
-    /// Writes the headers of an answer; a `Cache-Control` that is there stays.
+    /// Writes the headers of an answer; a `Cache-Control` or `Vary` that is there stays.
     pub(crate) fn write(&self, headers: &mut HeaderMap) {
         for (name, value) in SECURITY {
             headers.insert(name, HeaderValue::from_static(value));
@@ -75,6 +75,9 @@ impl Envelope {
         );
         if !headers.contains_key(header::CACHE_CONTROL) {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        if !headers.contains_key(header::VARY) {
+            headers.insert(header::VARY, HeaderValue::from_static("Origin"));
         }
         if self.is_https {
             headers.insert(
@@ -183,11 +186,7 @@ mod tests {
                 &["203.0.113.7, 198.51.100.1, 10.0.0.2"],
                 "198.51.100.1",
             ),
-            (
-                "10.0.0.1",
-                &["203.0.113.7", "198.51.100.1"],
-                "198.51.100.1",
-            ),
+            ("10.0.0.1", &["203.0.113.7", "198.51.100.1"], "198.51.100.1"),
             ("10.0.0.1", &["198.51.100.1, nonsense"], "10.0.0.1"),
             ("10.0.0.1", &[""], "10.0.0.1"),
             ("10.0.0.1", &[], "10.0.0.1"),

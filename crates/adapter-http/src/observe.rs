@@ -44,7 +44,7 @@ pub(crate) async fn observe(
     let handled = AssertUnwindSafe(next.call(request).instrument(span.clone())).catch_unwind();
     let (answer, problem) = match handled.await {
         Ok(Ok(response)) => finish(response, &envelope),
-        Ok(Err(error)) => abandon(Problem::of_status(error.error_response().status()), &envelope),
+        Ok(Err(error)) => abandon(problem_of(&error), &envelope),
         Err(_) => abandon(Problem::internal("a handler panicked"), &envelope),
     };
 
@@ -73,7 +73,8 @@ fn finish<B: MessageBody + 'static>(
     };
     let body = document(&problem, envelope);
     describe(response.headers_mut());
-    (Ok(response.map_body(|_, _| BoxBody::new(body))), Some(problem))
+    let response = response.map_body(|_, _| BoxBody::new(body));
+    (Ok(response), Some(problem))
 }
 
 /// Answers a request that got lost on its way, so that no response can be built from it.
@@ -86,20 +87,27 @@ fn abandon(problem: Problem, envelope: &Envelope) -> (Answer, Option<Problem>) {
     (Err(error.into()), Some(problem))
 }
 
-/// The error in an answer. One made by a library is known by its status alone; JSON is an answer of
-/// our own that has its say already, such as `/readyz`.
+/// The error in an answer. Where only the status tells of one, JSON is an answer of our own that has
+/// said what there is to say, such as `/readyz`.
 fn problem_in<B>(response: &ServiceResponse<B>) -> Option<Problem> {
     let status = response.status();
     if !(status.is_client_error() || status.is_server_error()) {
         return None;
     }
-    let error = response.response().error();
-    if let Some(problem) = error.and_then(|error| error.as_error::<Problem>()) {
-        return Some(problem.clone());
+    if let Some(error) = response.response().error() {
+        return Some(problem_of(error));
     }
     let media_type = response.headers().get(CONTENT_TYPE);
     let is_json = media_type.is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
     (!is_json).then(|| Problem::of_status(status))
+}
+
+/// Our own errors are problems; of a library's, only the status is believed.
+fn problem_of(error: &Error) -> Problem {
+    match error.as_error::<Problem>() {
+        Some(problem) => problem.clone(),
+        None => Problem::of_status(error.as_response_error().status_code()),
+    }
 }
 
 fn document(problem: &Problem, envelope: &Envelope) -> String {
@@ -117,7 +125,11 @@ fn log(span: &Span, status: StatusCode, problem: Option<&Problem>) {
     let _entered = span.enter();
     let code = problem.map(Problem::code);
     if status.is_server_error() {
-        tracing::error!(code, cause = problem.and_then(Problem::cause), "request failed");
+        tracing::error!(
+            code,
+            cause = problem.and_then(Problem::cause),
+            "request failed"
+        );
     } else {
         tracing::info!(code, "request answered");
     }

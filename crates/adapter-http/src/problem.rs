@@ -7,8 +7,8 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use domain::error::{Classify, ErrorKind};
 use serde::Serialize;
@@ -65,13 +65,13 @@ pub struct ProblemBody {
 
 /// A field that is wrong.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct FieldProblem {
+pub(crate) struct FieldProblem {
     /// JSON pointer to the field; for a query parameter, its name behind a slash.
     #[schema(example = "/message")]
-    pub pointer: String,
+    pub(crate) pointer: String,
     /// What is wrong with it.
     #[schema(example = "1 to 10000 characters")]
-    pub detail: String,
+    pub(crate) detail: String,
 }
 
 impl Problem {
@@ -176,7 +176,7 @@ impl Problem {
     }
 }
 
-/// Server errors tell their cause to the log, and nothing to the caller.
+/// What a caller is told of a fault of ours; the cause is for the log.
 const INTERNAL_DETAIL: &str = "Something went wrong on our side.";
 
 /// Seconds to wait, rounded up, so that whoever waits has waited long enough.

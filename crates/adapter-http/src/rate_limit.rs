@@ -152,12 +152,11 @@ pub(crate) async fn admit(
         None => Principal::Address(counted_as(client_address(request.request(), &settings))),
     };
     let budget = limits.calls.as_ref().map(|calls| calls.take(&principal));
-    let (mut response, budget) = match budget {
-        Some(Err(spent)) => (request.error_response(spent.problem()), Some(spent)),
-        Some(Ok(budget)) => (next.call(request).await?.map_into_boxed_body(), Some(budget)),
-        None => (next.call(request).await?.map_into_boxed_body(), None),
+    let mut response = match budget {
+        Some(Err(spent)) => request.error_response(spent.problem()),
+        Some(Ok(_)) | None => next.call(request).await?.map_into_boxed_body(),
     };
-    if let Some(budget) = budget {
+    if let Some(Ok(budget) | Err(budget)) = budget {
         budget.write(response.headers_mut());
     }
     Ok(response)

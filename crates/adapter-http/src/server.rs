@@ -52,6 +52,9 @@ pub fn serve(listener: TcpListener, api: Api, settings: HttpSettings) -> io::Res
         .tcp_nodelay(true)
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(HEAD_TIMEOUT)
+        // A client that closes its side has left: an incognito turn nobody waits for must stop, also
+        // before the first byte of its answer, when nothing is written that could fail.
+        .h1_allow_half_closed(false)
         .shutdown_timeout(shutdown_timeout);
     if let Some(workers) = workers {
         server = server.workers(workers.max(1));
@@ -148,8 +151,9 @@ impl Methods {
 /// Whatever no route takes: 405 where another method would do, else 404.
 async fn unmatched(request: HttpRequest, methods: Data<Methods>) -> Result<HttpResponse, Problem> {
     let pattern = request.match_pattern();
-    Err(match pattern.and_then(|pattern| methods.0.get(&pattern).cloned()) {
-        Some(allowed) => Problem::of_status(StatusCode::METHOD_NOT_ALLOWED).allow(allowed),
-        None => Problem::of_status(StatusCode::NOT_FOUND),
-    })
+    let allowed = pattern.and_then(|pattern| methods.0.get(&pattern).cloned());
+    Err(allowed.map_or_else(
+        || Problem::of_status(StatusCode::NOT_FOUND),
+        |methods| Problem::of_status(StatusCode::METHOD_NOT_ALLOWED).allow(methods),
+    ))
 }

@@ -65,7 +65,11 @@ impl StreamPlace {
 
 impl Drop for StreamPlace {
     fn drop(&mut self) {
-        let mut open = self.streams.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self
+            .streams
+            .open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = open.get_mut(&self.user) {
             *count -= 1;
             if *count == 0 {
@@ -85,7 +89,10 @@ mod tests {
         let gauge = IntGauge::new("open", "open").expect("a gauge");
         let streams = Streams::new(1, gauge.clone());
         let (ada, bob) = (user(1), user(2));
-        let held = streams.open(ada).expect("a place").hold(futures::stream::pending::<()>());
+        let held = streams
+            .open(ada)
+            .expect("a place")
+            .hold(futures::stream::pending::<()>());
         assert_eq!(
             streams.open(ada).err().map(|problem| problem.code()),
             Some("too_many_streams")

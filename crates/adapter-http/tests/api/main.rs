@@ -2,10 +2,14 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     reason = "a test fails by panicking"
 )]
 
+mod answers;
 mod chat;
+mod guards;
+mod operations;
 mod paging;
 mod shapes;
 mod support;
