@@ -87,8 +87,6 @@ impl JobQueue for SqlStore {
     async fn release(&self) -> Result<u64, StoreError> {
         job::Entity::update_many()
             .col_expr(job::Column::LockedUntil, Expr::value(None::<i64>))
-            // A new number for the lease: the one that was handed out is lost.
-            .col_expr(job::Column::Attempts, Expr::cust("attempts + 1"))
             .filter(Expr::cust("state = 'pending' and locked_until is not null"))
             .exec(&self.writer)
             .await

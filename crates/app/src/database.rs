@@ -43,7 +43,9 @@ pub async fn open(settings: &Settings, schema: Schema) -> Result<SqlStore> {
             bail!("the database was written by a newer memorychat; update this program")
         }
         (SchemaState::Behind(_), Schema::Migrate) => {
-            Migrator::up(store.connection(), None).await.context("the database schema cannot be changed")?;
+            Migrator::up(store.connection(), None)
+                .await
+                .context("the database schema cannot be changed")?;
         }
         (SchemaState::Behind(changes), Schema::Check) => {
             bail!("the database schema is {changes} changes behind; run `memorychat migrate`")
@@ -56,8 +58,15 @@ pub async fn open(settings: &Settings, schema: Schema) -> Result<SqlStore> {
 pub async fn schema_state(store: &SqlStore) -> Result<SchemaState> {
     match Migrator::get_migration_with_status_read_only(store.connection()).await {
         Ok(changes) => {
-            let pending = changes.iter().filter(|c| c.status() == MigrationStatus::Pending).count();
-            Ok(if pending == 0 { SchemaState::Current } else { SchemaState::Behind(pending) })
+            let pending = changes
+                .iter()
+                .filter(|c| c.status() == MigrationStatus::Pending)
+                .count();
+            Ok(if pending == 0 {
+                SchemaState::Current
+            } else {
+                SchemaState::Behind(pending)
+            })
         }
         // The library says with it that a change was made which this program does not know.
         Err(DbErr::Custom(_)) => Ok(SchemaState::Ahead),
@@ -70,8 +79,12 @@ fn make_private_folder(folder: &Path) -> Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
-    std::fs::create_dir_all(folder)
-        .with_context(|| format!("the data folder {} cannot be made; set MEMORYCHAT_DATA_DIR", folder.display()))?;
+    std::fs::create_dir_all(folder).with_context(|| {
+        format!(
+            "the data folder {} cannot be made; set MEMORYCHAT_DATA_DIR",
+            folder.display()
+        )
+    })?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;

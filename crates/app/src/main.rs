@@ -3,14 +3,15 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use adapter_local::CANDLE_THREADS;
 use clap::Parser;
 use memorychat::cli::{Cli, Command};
 use memorychat::settings::Settings;
 use memorychat::{commands, telemetry};
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let cli = Cli::parse();
+    prepare_kernels();
     let settings = match Settings::load(cli.config.as_deref()) {
         Ok(settings) => settings,
         Err(mistakes) => return fail(&mistakes.join("\n")),
@@ -18,10 +19,27 @@ async fn main() -> ExitCode {
     if let Err(error) = telemetry::start(&settings) {
         return fail(&format!("{error:#}"));
     }
-    match commands::run(cli.command.unwrap_or(Command::Serve), settings).await {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("the runtime cannot start: {error}")),
+    };
+    match runtime.block_on(commands::run(
+        cli.command.unwrap_or(Command::Serve),
+        settings,
+    )) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&format!("{error:#}")),
     }
+}
+
+/// The local models' arithmetic reads one environment variable. What the user set wins; it must be
+/// there before the first thread is.
+fn prepare_kernels() {
+    let (name, value) = CANDLE_THREADS;
+    let _ = dotenvy::from_read(format!("{name}={value}\n").as_bytes());
 }
 
 /// One plain line per failure.

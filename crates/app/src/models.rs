@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use adapter_local::{
-    LocalChatConfig, LocalChatModel, LocalEmbedder, MissingChatModel, ModelId, ModelProbe, Models, TerminalProgress,
+    LocalChatConfig, LocalChatModel, LocalEmbedder, MissingChatModel, ModelId, ModelProbe, Models,
+    TerminalProgress,
 };
-use adapter_openai::{OpenAi, OpenAiChatModel, OpenAiConfig, OpenAiEmbedder, OpenAiExtractor, OpenAiProbe};
+use adapter_openai::{
+    OpenAi, OpenAiChatModel, OpenAiConfig, OpenAiEmbedder, OpenAiExtractor, OpenAiProbe,
+};
 use anyhow::{Context, Result};
 use domain::chat::ChatModel;
 use domain::health::Probe;
 use domain::memory::{Embedder, MemoryExtractor, RuleExtractor};
+use tokio::task::spawn_blocking;
 
 use crate::settings::{Provider, Settings};
 
@@ -63,21 +67,37 @@ pub async fn choose(settings: &Settings) -> Result<ChosenModels> {
         (Provider::Local, Provider::Local) => None,
         _ => Some(service(settings)?),
     };
-    let (embedder, embedding_line, embedding_probe) = embedder(settings, &weights, service.as_ref()).await?;
+    let (embedder, embedding_line, embedding_probe) =
+        embedder(settings, &weights, service.as_ref()).await?;
     let mut probes = vec![embedding_probe];
-    let (chat, extractor, chat_line): (Arc<dyn ChatModel>, Arc<dyn MemoryExtractor>, _) = match &service {
-        Some(client) if settings.chat == Provider::OpenAi => {
-            probes.push(Arc::new(OpenAiProbe::new(client.clone())));
-            let line = format!("{}, at {}", settings.openai.model, client.host());
-            (Arc::new(OpenAiChatModel::new(client.clone())), Arc::new(OpenAiExtractor::new(client.clone())), line)
-        }
-        _ => {
-            probes.push(Arc::new(ModelProbe::new(weights.clone(), ModelId::Chat)));
-            let (chat, line) = local_chat(settings, &weights);
-            (chat, Arc::new(RuleExtractor), line)
-        }
-    };
-    Ok(ChosenModels { chat, embedder, extractor, probes, chat_line, embedding_line })
+    let (chat, extractor, chat_line): (Arc<dyn ChatModel>, Arc<dyn MemoryExtractor>, _) =
+        match &service {
+            Some(client) if settings.chat == Provider::OpenAi => {
+                probes.push(Arc::new(OpenAiProbe::new(client.clone())));
+                let line = format!("{}, at {}", settings.openai.model, client.host());
+                (
+                    Arc::new(OpenAiChatModel::new(client.clone())),
+                    Arc::new(OpenAiExtractor::new(client.clone())),
+                    line,
+                )
+            }
+            _ => {
+                let file = settings.local.gguf.clone();
+                probes.push(Arc::new(
+                    ModelProbe::new(weights.clone(), ModelId::Chat).with_file(file),
+                ));
+                let (chat, line) = local_chat(settings, &weights).await?;
+                (chat, Arc::new(RuleExtractor), line)
+            }
+        };
+    Ok(ChosenModels {
+        chat,
+        embedder,
+        extractor,
+        probes,
+        chat_line,
+        embedding_line,
+    })
 }
 
 fn service(settings: &Settings) -> Result<OpenAi> {
@@ -93,34 +113,58 @@ fn service(settings: &Settings) -> Result<OpenAi> {
     if let Some(url) = &openai.base_url {
         config.base_url.clone_from(url);
     }
-    OpenAi::new(config).context("the model service cannot be used; look at OPENAI_BASE_URL and OPENAI_API_KEY")
+    OpenAi::new(config)
+        .context("the model service cannot be used; look at OPENAI_BASE_URL and OPENAI_API_KEY")
 }
 
 type ChosenEmbedder = (Option<Arc<dyn Embedder>>, String, Arc<dyn Probe>);
 
-async fn embedder(settings: &Settings, weights: &Models, service: Option<&OpenAi>) -> Result<ChosenEmbedder> {
-    if let (Provider::OpenAi, Some(client), Some(model)) =
-        (settings.embeddings, service, &settings.openai.embedding_model)
-    {
+async fn embedder(
+    settings: &Settings,
+    weights: &Models,
+    service: Option<&OpenAi>,
+) -> Result<ChosenEmbedder> {
+    if let (Provider::OpenAi, Some(client), Some(model)) = (
+        settings.embeddings,
+        service,
+        &settings.openai.embedding_model,
+    ) {
         let embedder = OpenAiEmbedder::connect(client.clone(), model.clone())
             .await
             .context("the embedding service does not answer; look at OPENAI_BASE_URL and OPENAI_EMBEDDING_MODEL")?;
-        let line = format!("{model} ({} numbers), at {}", embedder.space().dimension, client.host());
-        return Ok((Some(Arc::new(embedder)), line, Arc::new(OpenAiProbe::new(client.clone()))));
+        let line = format!(
+            "{model} ({} numbers), at {}",
+            embedder.space().dimension,
+            client.host()
+        );
+        return Ok((
+            Some(Arc::new(embedder)),
+            line,
+            Arc::new(OpenAiProbe::new(client.clone())),
+        ));
     }
     let probe = Arc::new(ModelProbe::new(weights.clone(), ModelId::Embedding));
-    let opened = LocalEmbedder::open(weights);
-    Ok(match opened {
-        Ok(embedder) => {
-            let space = embedder.space();
-            let line = format!("{} ({} numbers), in this process", space.model, space.dimension);
-            (Some(Arc::new(embedder)), line, probe)
-        }
-        Err(error) => (None, format!("none, recall goes by words alone: {error}"), probe),
-    })
+    let weights = weights.clone();
+    Ok(
+        match spawn_blocking(move || LocalEmbedder::open(&weights)).await? {
+            Ok(embedder) => {
+                let space = embedder.space();
+                let line = format!(
+                    "{} ({} numbers), in this process",
+                    space.model, space.dimension
+                );
+                (Some(Arc::new(embedder)), line, probe)
+            }
+            Err(error) => (
+                None,
+                format!("none, recall goes by words alone: {error}"),
+                probe,
+            ),
+        },
+    )
 }
 
-fn local_chat(settings: &Settings, weights: &Models) -> (Arc<dyn ChatModel>, String) {
+async fn local_chat(settings: &Settings, weights: &Models) -> Result<(Arc<dyn ChatModel>, String)> {
     let local = &settings.local;
     let config = LocalChatConfig {
         gguf: local.gguf.clone(),
@@ -129,14 +173,20 @@ fn local_chat(settings: &Settings, weights: &Models) -> (Arc<dyn ChatModel>, Str
         concurrent: local.concurrent,
         ..LocalChatConfig::default()
     };
-    match LocalChatModel::open(weights, config) {
-        Ok(model) => {
-            let line = format!("{}, in this process", model.name());
-            (Arc::new(model), line)
-        }
-        Err(error) => {
-            let way_out = "run `memorychat models pull` and start again, or set OPENAI_API_KEY or OPENAI_BASE_URL";
-            (Arc::new(MissingChatModel::new(way_out)), format!("none: {error}"))
-        }
-    }
+    let weights = weights.clone();
+    Ok(
+        match spawn_blocking(move || LocalChatModel::open(&weights, config)).await? {
+            Ok(model) => {
+                let line = format!("{}, in this process", model.name());
+                (Arc::new(model), line)
+            }
+            Err(error) => {
+                let way_out = "run `memorychat models pull` and start again, or set OPENAI_API_KEY or OPENAI_BASE_URL";
+                (
+                    Arc::new(MissingChatModel::new(way_out)),
+                    format!("none: {error}"),
+                )
+            }
+        },
+    )
 }

@@ -70,10 +70,17 @@ impl Probe for IndexProbe {
         })?;
         match (recorded, &self.embedder) {
             (Some(space), Some(embedder)) if space != *embedder.space() => Err(Ailment {
-                problem: format!("the index was made with {}, but {} is in use", space.model, embedder.space().model),
+                problem: format!(
+                    "the index was made with {}, but {} is in use",
+                    space.model,
+                    embedder.space().model
+                ),
                 way_out: "run `memorychat reindex`".to_owned(),
             }),
-            (Some(space), _) => Ok(format!("embedded, vectors of {} ({} numbers)", space.model, space.dimension)),
+            (Some(space), _) => Ok(format!(
+                "embedded, vectors of {} ({} numbers)",
+                space.model, space.dimension
+            )),
             (None, _) => Ok("embedded, by words alone".to_owned()),
         }
     }

@@ -40,13 +40,20 @@ pub struct Application {
 impl Application {
     /// Opens everything and starts to listen. Local models that are missing are fetched first.
     pub async fn build(settings: &Settings) -> Result<Self> {
-        let schema = if settings.migrate { Schema::Migrate } else { Schema::Check };
+        let schema = if settings.migrate {
+            Schema::Migrate
+        } else {
+            Schema::Check
+        };
         let store = database::open(settings, schema).await?;
         let claim = claim(settings)?;
         fetch_models(settings).await;
         let parts = Arc::new(Parts::new(store, models::choose(settings).await?));
         let reindexer = parts.reindexer();
-        reindexer.adopt().await.map_err(|error| anyhow::anyhow!("{error}; run `memorychat reindex`"))?;
+        reindexer
+            .adopt()
+            .await
+            .map_err(|error| anyhow::anyhow!("{error}; run `memorychat reindex`"))?;
         recover(&parts, claim.is_some()).await?;
 
         let listener = listen(settings)?;
@@ -58,10 +65,22 @@ impl Application {
         let stop = CancellationToken::new();
         let mut workers = JoinSet::new();
         for _ in 0..settings.workers {
-            workers.spawn(worker::run(parts.runner(), parts.bell.clone(), stop.clone()));
+            workers.spawn(worker::run(
+                parts.runner(),
+                parts.bell.clone(),
+                stop.clone(),
+            ));
         }
         workers.spawn(worker::keep_house(Arc::clone(&parts), stop.clone()));
-        Ok(Self { address, running, parts, tasks, workers, stop, _claim: claim })
+        Ok(Self {
+            address,
+            running,
+            parts,
+            tasks,
+            workers,
+            stop,
+            _claim: claim,
+        })
     }
 
     /// Where it listens.
@@ -88,7 +107,9 @@ impl Application {
              \x20 curl -s http://{address}/api/v1/auth/signup -H 'Content-Type: application/json' \
              -d '{{\"email\":\"ada@example.org\",\"password\":\"correct horse battery\"}}'",
             version = env!("CARGO_PKG_VERSION"),
-            data = std::path::absolute(&settings.data_dir).unwrap_or_else(|_| settings.data_dir.clone()).display(),
+            data = std::path::absolute(&settings.data_dir)
+                .unwrap_or_else(|_| settings.data_dir.clone())
+                .display(),
             embeddings = parts.models.embedding_line,
             chat = parts.models.chat_line,
         )
@@ -96,7 +117,14 @@ impl Application {
 
     /// Serves until a signal, then lets running turns and jobs end. A second signal ends it at once.
     pub async fn run(self) -> Result<()> {
-        let Self { running, parts, tasks, mut workers, stop, .. } = self;
+        let Self {
+            running,
+            parts,
+            tasks,
+            mut workers,
+            stop,
+            ..
+        } = self;
         let server = tokio::task::LocalSet::new();
         let served = server.run_until(async move {
             let Running { server, handle, drain } = running;
@@ -167,7 +195,10 @@ async fn fetch_models(settings: &Settings) {
     if missing.is_empty() || !settings.local.pull {
         return;
     }
-    say(&format!("Fetching local models into {} (only at the first start)", settings.local.models_dir.display()));
+    say(&format!(
+        "Fetching local models into {} (only at the first start)",
+        settings.local.models_dir.display()
+    ));
     for failure in models::pull(settings, &missing).await {
         say(&format!("  {failure}"));
     }
@@ -176,25 +207,39 @@ async fn fetch_models(settings: &Settings) {
 /// After a crash: answers that nobody writes any more are marked, jobs that nobody works on are due
 /// again, and what the index lacks is enqueued.
 async fn recover(parts: &Parts, alone: bool) -> Result<()> {
-    let patience = if alone { Duration::ZERO } else { Duration::from_mins(5) };
-    let interrupted = parts.store.interrupt_stale(parts.clock.now() - patience).await?;
+    let patience = if alone {
+        Duration::ZERO
+    } else {
+        Duration::from_mins(5)
+    };
+    let interrupted = parts
+        .store
+        .interrupt_stale(parts.clock.now() - patience)
+        .await?;
     if interrupted > 0 {
-        warn!(interrupted, "answers were cut off by the last stop and are marked so");
+        warn!(
+            interrupted,
+            "answers were cut off by the last stop and are marked so"
+        );
     }
     if alone {
         parts.store.release().await?;
     }
     let enqueued = parts.reindexer().enqueue_missing().await?;
     if enqueued > 0 {
-        info!(enqueued, "memories are missing in the index and will be added");
+        info!(
+            enqueued,
+            "memories are missing in the index and will be added"
+        );
     }
     Ok(())
 }
 
 fn listen(settings: &Settings) -> Result<TcpListener> {
     let address = SocketAddr::new(settings.api.host, settings.api.port);
-    TcpListener::bind(address)
-        .with_context(|| format!("cannot listen on {address}; set MEMORYCHAT_HOST or MEMORYCHAT_PORT"))
+    TcpListener::bind(address).with_context(|| {
+        format!("cannot listen on {address}; set MEMORYCHAT_HOST or MEMORYCHAT_PORT")
+    })
 }
 
 fn http_settings(settings: &Settings) -> HttpSettings {

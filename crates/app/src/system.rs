@@ -12,7 +12,10 @@ use uuid::Uuid;
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the clock that everybody else is handed")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the clock that everybody else is handed"
+    )]
     fn now(&self) -> OffsetDateTime {
         let now = OffsetDateTime::now_utc();
         now.replace_microsecond(now.microsecond()).unwrap_or(now)
@@ -23,7 +26,10 @@ impl Clock for SystemClock {
 pub struct TimeOrderedIds;
 
 impl IdGenerator for TimeOrderedIds {
-    #[expect(clippy::disallowed_methods, reason = "this is the generator that everybody else is handed")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the generator that everybody else is handed"
+    )]
     fn next(&self) -> Uuid {
         Uuid::now_v7()
     }

@@ -18,13 +18,18 @@ pub struct Tasks {
 impl Tasks {
     /// Tasks on this runtime.
     pub fn new(runtime: Handle) -> Self {
-        Self { runtime, tracker: TaskTracker::new() }
+        Self {
+            runtime,
+            tracker: TaskTracker::new(),
+        }
     }
 
     /// Waits until all tasks have ended, at most this long; tells whether they have.
     pub async fn finish(&self, deadline: Duration) -> bool {
         self.tracker.close();
-        tokio::time::timeout(deadline, self.tracker.wait()).await.is_ok()
+        tokio::time::timeout(deadline, self.tracker.wait())
+            .await
+            .is_ok()
     }
 }
 

@@ -8,13 +8,35 @@ use crate::settings::Settings;
 /// Starts logging to standard error. Statements and wire bytes of the libraries below could hold what
 /// people said, so they stay silent at every level, whatever the filter says.
 pub fn start(settings: &Settings) -> Result<()> {
-    let mut filter = EnvFilter::try_new(&settings.log_level)
-        .with_context(|| format!("LOG_LEVEL: '{}' is no level and no filter", settings.log_level))?;
-    for quiet in ["sqlx", "sea_orm", "sea_orm_migration", "hyper", "hyper_util", "h2", "reqwest", "rustls", "actix_http", "actix_server", "tokenizers"] {
+    let mut filter = EnvFilter::try_new(&settings.log_level).with_context(|| {
+        format!(
+            "LOG_LEVEL: '{}' is no level and no filter",
+            settings.log_level
+        )
+    })?;
+    for quiet in [
+        "sqlx",
+        "sea_orm",
+        "sea_orm_migration",
+        "hyper",
+        "hyper_util",
+        "h2",
+        "reqwest",
+        "rustls",
+        "actix_http",
+        "actix_server",
+        "tokenizers",
+    ] {
         filter = filter.add_directive(format!("{quiet}=warn").parse()?);
     }
     filter = filter.add_directive("sqlx::query=off".parse()?);
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = if settings.log_json { builder.json().try_init() } else { builder.try_init() };
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let started = if settings.log_json {
+        builder.json().try_init()
+    } else {
+        builder.try_init()
+    };
     started.map_err(|error| anyhow::anyhow!("logging cannot start: {error}"))
 }

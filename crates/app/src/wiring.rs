@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use adapter_auth::{BcryptConfig, BcryptHasher, JwtAuthority, JwtConfig, SigningSecret, TokenAlgorithm};
+use adapter_auth::{
+    BcryptConfig, BcryptHasher, JwtAuthority, JwtConfig, SigningSecret, TokenAlgorithm,
+};
 use adapter_http::{Api, TaskSpawner};
 use adapter_sql::{SqlMemoryIndex, SqlStore};
 use anyhow::{Context, Result, bail};
@@ -49,18 +51,38 @@ impl Parts {
     pub fn new(store: SqlStore, models: ChosenModels) -> Self {
         let index: Arc<dyn MemoryIndex> = Arc::new(SqlMemoryIndex::new(&store, INDEX_CACHE_BYTES));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let transcripts = Arc::new(RamTranscripts::new(Arc::clone(&clock), EphemeralLimits::default()));
-        let indexer =
-            Arc::new(Indexer::new(Arc::new(store.clone()), Arc::clone(&index), models.embedder.clone()));
+        let transcripts = Arc::new(RamTranscripts::new(
+            Arc::clone(&clock),
+            EphemeralLimits::default(),
+        ));
+        let indexer = Arc::new(Indexer::new(
+            Arc::new(store.clone()),
+            Arc::clone(&index),
+            models.embedder.clone(),
+        ));
         let ids: Arc<dyn IdGenerator> = Arc::new(TimeOrderedIds);
-        Self { store, index, models, transcripts, bell: Bell::default(), clock, ids, indexer }
+        Self {
+            store,
+            index,
+            models,
+            transcripts,
+            bell: Bell::default(),
+            clock,
+            ids,
+            indexer,
+        }
     }
 
     /// How everything is.
     pub fn probes(&self) -> Vec<Arc<dyn Probe>> {
         let mut probes: Vec<Arc<dyn Probe>> = vec![
-            Arc::new(DatabaseProbe { store: self.store.clone() }),
-            Arc::new(IndexProbe { index: Arc::clone(&self.index), embedder: self.models.embedder.clone() }),
+            Arc::new(DatabaseProbe {
+                store: self.store.clone(),
+            }),
+            Arc::new(IndexProbe {
+                index: Arc::clone(&self.index),
+                embedder: self.models.embedder.clone(),
+            }),
         ];
         probes.extend(self.models.probes.iter().cloned());
         probes
@@ -140,7 +162,14 @@ impl Parts {
             Arc::clone(&ids),
             LocalIdentityConfig::default(),
         ));
-        Ok(AccountService::new(identity, store.clone(), store, tokens, clock, ids))
+        Ok(AccountService::new(
+            identity,
+            store.clone(),
+            store,
+            tokens,
+            clock,
+            ids,
+        ))
     }
 
     /// One background worker.
@@ -181,15 +210,25 @@ impl Parts {
 /// a set token secret does not touch the passwords: it may be changed.
 fn secrets(settings: &Settings) -> Result<(SigningSecret, SigningSecret)> {
     let set = |name: &str, value: Option<&secrecy::SecretString>| {
-        value.map(|v| SigningSecret::from_setting(v.expose_secret()).with_context(|| name.to_owned())).transpose()
+        value
+            .map(|v| {
+                SigningSecret::from_setting(v.expose_secret()).with_context(|| name.to_owned())
+            })
+            .transpose()
     };
     let signing = set("JWT_SECRET_KEY", settings.auth.jwt_secret.as_ref())?;
-    let password = set("MEMORYCHAT_PASSWORD_KEY", settings.auth.password_key.as_ref())?;
+    let password = set(
+        "MEMORYCHAT_PASSWORD_KEY",
+        settings.auth.password_key.as_ref(),
+    )?;
     match (signing, password) {
         (Some(signing), Some(password)) => Ok((signing, password)),
         (signing, password) => {
             let kept = SigningSecret::load_or_create(&settings.data_dir)?;
-            Ok((signing.unwrap_or_else(|| kept.clone()), password.unwrap_or(kept)))
+            Ok((
+                signing.unwrap_or_else(|| kept.clone()),
+                password.unwrap_or(kept),
+            ))
         }
     }
 }
@@ -201,5 +240,8 @@ fn jwt_config(auth: &AuthSettings) -> Result<JwtConfig> {
         "HS512" => TokenAlgorithm::Hs512,
         other => bail!("JWT_ALGORITHM: '{other}' is not supported"),
     };
-    Ok(JwtConfig { algorithm, access_lifetime: auth.jwt_lifetime })
+    Ok(JwtConfig {
+        algorithm,
+        access_lifetime: auth.jwt_lifetime,
+    })
 }

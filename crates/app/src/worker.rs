@@ -47,7 +47,11 @@ fn report(outcome: &JobOutcome) {
                 learned.map_or((0, 0, 0), |l| (l.added, l.known, l.ungrounded));
             info!(job = %job.id, user = %job.user, kind = kind(job.kind), added, known, ungrounded, "job done");
         }
-        JobOutcome::Retry { job, attempt, reason } => {
+        JobOutcome::Retry {
+            job,
+            attempt,
+            reason,
+        } => {
             warn!(job = %job.id, user = %job.user, kind = kind(job.kind), attempt, reason, "job failed, will be tried again");
         }
         JobOutcome::Dead { job, reason } => {
@@ -75,9 +79,16 @@ pub async fn keep_house(parts: Arc<Parts>, stop: CancellationToken) {
             () = tokio::time::sleep(Duration::from_mins(1)) => {}
         }
         parts.transcripts.purge();
-        match parts.store.interrupt_stale(parts.clock.now() - STALE_AFTER).await {
+        match parts
+            .store
+            .interrupt_stale(parts.clock.now() - STALE_AFTER)
+            .await
+        {
             Ok(0) => {}
-            Ok(count) => warn!(count, "answers whose writer is gone were marked as interrupted"),
+            Ok(count) => warn!(
+                count,
+                "answers whose writer is gone were marked as interrupted"
+            ),
             Err(error) => warn!(%error, "dead answers cannot be looked for"),
         }
     }

@@ -6,7 +6,10 @@ use std::path::Path;
 use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 
 fn workspace() -> Vec<Package> {
-    let metadata = MetadataCommand::new().no_deps().exec().expect("cargo metadata");
+    let metadata = MetadataCommand::new()
+        .no_deps()
+        .exec()
+        .expect("cargo metadata");
     metadata.packages
 }
 
@@ -56,9 +59,14 @@ fn arrows_between_crates_are_the_drawn_ones() {
             continue; // Nothing depends on it, and it may look at everything.
         }
         let arrows: Vec<String> = normal(package).intersection(&names).cloned().collect();
-        let expected = drawn.get(name.as_str()).unwrap_or_else(|| panic!("{name} is not drawn"));
+        let expected = drawn
+            .get(name.as_str())
+            .unwrap_or_else(|| panic!("{name} is not drawn"));
         assert_eq!(arrows, *expected, "arrows of {name}");
-        assert!(!arrows.iter().any(|to| to == "bench" || to == "testkit"), "{name}");
+        assert!(
+            !arrows.iter().any(|to| to == "bench" || to == "testkit"),
+            "{name}"
+        );
     }
 }
 
@@ -75,16 +83,25 @@ fn the_domain_depends_on_a_short_list() {
         "uuid",
     ];
     let packages = workspace();
-    let domain = packages.iter().find(|p| p.name.as_str() == "domain").expect("domain");
+    let domain = packages
+        .iter()
+        .find(|p| p.name.as_str() == "domain")
+        .expect("domain");
     assert_eq!(normal(domain).into_iter().collect::<Vec<_>>(), allowed);
 }
 
 #[test]
 fn every_dependency_states_its_purpose() {
     let manifest = std::fs::read_to_string(root().join("Cargo.toml")).expect("Cargo.toml");
-    let table = manifest.split("[workspace.dependencies]").nth(1).expect("dependency table");
+    let table = manifest
+        .split("[workspace.dependencies]")
+        .nth(1)
+        .expect("dependency table");
     let table = table.split("\n[").next().expect("its end");
-    for line in table.lines().filter(|line| line.contains('=') && !line.contains("path =")) {
+    for line in table
+        .lines()
+        .filter(|line| line.contains('=') && !line.contains("path ="))
+    {
         assert!(line.contains('#'), "no purpose beside: {line}");
     }
 }
@@ -98,9 +115,15 @@ fn paths_that_the_docs_name_exist() {
         let text = std::fs::read_to_string(&file).expect("a doc");
         for word in text.split(|c: char| c.is_whitespace() || "`()[],;".contains(c)) {
             let path = word.trim_end_matches(['.', ':']);
-            let ours = ["crates/", "docs/", "migrations/", "openapi/"].iter().any(|p| path.starts_with(p));
+            let ours = ["crates/", "docs/", "migrations/", "openapi/"]
+                .iter()
+                .any(|p| path.starts_with(p));
             if ours && !path.contains(['<', '*', '{']) {
-                assert!(root().join(path).exists(), "{} names {path}", file.display());
+                assert!(
+                    root().join(path).exists(),
+                    "{} names {path}",
+                    file.display()
+                );
             }
         }
     }
@@ -116,7 +139,10 @@ fn no_source_file_is_too_long_to_read() {
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|e| e == "rs") {
-                let lines = std::fs::read_to_string(&path).expect("source").lines().count();
+                let lines = std::fs::read_to_string(&path)
+                    .expect("source")
+                    .lines()
+                    .count();
                 if lines > 500 {
                     long.push(format!("{}: {lines}", path.display()));
                 }

@@ -18,5 +18,8 @@ fn the_table_of_settings_is_current() {
         std::fs::write(path, format!("{head}{START}{current}{END}{tail}")).expect("README.md");
         return;
     }
-    assert!(table == current, "the README's settings are old; run: UPDATE_README=1 cargo test -p app --test readme");
+    assert!(
+        table == current,
+        "the README's settings are old; run: UPDATE_README=1 cargo test -p app --test readme"
+    );
 }

@@ -6,7 +6,9 @@ use memorychat::settings::{Provider, SETTINGS, Settings};
 use secrecy::ExposeSecret;
 
 fn load(environment: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
-    let pairs = environment.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
+    let pairs = environment
+        .iter()
+        .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
     Settings::from_sources(None, None, pairs)
 }
 
@@ -15,17 +17,30 @@ fn nothing_needs_to_be_set() {
     let settings = load(&[]).expect("defaults");
     assert_eq!(settings.api.port, 8000);
     assert_eq!(settings.api.rate_limit, Some(60));
-    assert_eq!((settings.chat, settings.embeddings), (Provider::Local, Provider::Local));
-    assert_eq!(settings.database_url.expose_secret(), "sqlite://./data/memorychat.db");
+    assert_eq!(
+        (settings.chat, settings.embeddings),
+        (Provider::Local, Provider::Local)
+    );
+    assert_eq!(
+        settings.database_url.expose_secret(),
+        "sqlite://./data/memorychat.db"
+    );
     assert_eq!(settings.openai.model, "gpt-4o-mini");
     assert!(settings.is_sqlite());
 }
 
 #[test]
 fn a_key_or_a_base_url_chooses_the_service_but_embeddings_stay_local() {
-    for pair in [("OPENAI_API_KEY", "sk-1"), ("OPENAI_BASE_URL", "http://localhost:1/v1")] {
+    for pair in [
+        ("OPENAI_API_KEY", "sk-1"),
+        ("OPENAI_BASE_URL", "http://localhost:1/v1"),
+    ] {
         let settings = load(&[pair]).expect("good");
-        assert_eq!((settings.chat, settings.embeddings), (Provider::OpenAi, Provider::Local), "{pair:?}");
+        assert_eq!(
+            (settings.chat, settings.embeddings),
+            (Provider::OpenAi, Provider::Local),
+            "{pair:?}"
+        );
         let both = load(&[pair, ("OPENAI_EMBEDDING_MODEL", "e")]).expect("good");
         assert_eq!(both.embeddings, Provider::OpenAi);
         let forced = load(&[pair, ("MEMORYCHAT_CHAT", "local")]).expect("good");
@@ -53,15 +68,25 @@ fn each_mistake_is_one_line_that_names_the_setting() {
     for pair in wrong {
         let mistakes = load(&[pair]).expect_err("a mistake");
         assert_eq!(mistakes.len(), 1, "{pair:?}: {mistakes:?}");
-        assert!(mistakes[0].starts_with(pair.0) && !mistakes[0].contains('\n'), "{mistakes:?}");
+        assert!(
+            mistakes[0].starts_with(pair.0) && !mistakes[0].contains('\n'),
+            "{mistakes:?}"
+        );
     }
-    assert_eq!(load(&wrong).expect_err("mistakes").len(), wrong.len(), "all at once");
+    assert_eq!(
+        load(&wrong).expect_err("mistakes").len(),
+        wrong.len(),
+        "all at once"
+    );
 }
 
 #[test]
 fn a_misspelt_name_is_told_with_the_nearest_one() {
     let mistakes = load(&[("MEMORYCHAT_PROT", "1")]).expect_err("a mistake");
-    assert_eq!(mistakes, ["MEMORYCHAT_PROT: no such setting, in the environment; did you mean MEMORYCHAT_PORT?"]);
+    assert_eq!(
+        mistakes,
+        ["MEMORYCHAT_PROT: no such setting, in the environment; did you mean MEMORYCHAT_PORT?"]
+    );
 }
 
 #[test]
@@ -69,31 +94,63 @@ fn environment_wins_over_dotenv_and_dotenv_over_the_file() {
     let folder = tempfile::tempdir().expect("folder");
     let write = |name: &str, text: &str| {
         let path = folder.path().join(name);
-        std::fs::File::create(&path).and_then(|mut f| f.write_all(text.as_bytes())).expect("written");
+        std::fs::File::create(&path)
+            .and_then(|mut f| f.write_all(text.as_bytes()))
+            .expect("written");
         path
     };
-    let file = write("c.toml", "memorychat_port = 1\nopenai_model = \"a\"\nLOG_FORMAT = \"json\"\ncors_origins = [\"http://a\", \"http://b\"]\n");
+    let file = write(
+        "c.toml",
+        "memorychat_port = 1\nopenai_model = \"a\"\nLOG_FORMAT = \"json\"\ncors_origins = [\"http://a\", \"http://b\"]\n",
+    );
     let dotenv = write(".env", "MEMORYCHAT_PORT=2\nOPENAI_MODEL=b\n");
     let environment = [("MEMORYCHAT_PORT".to_owned(), "3".to_owned())];
-    let settings = Settings::from_sources(Some(&file), Some(&dotenv), environment.into_iter()).expect("good");
-    assert_eq!((settings.api.port, settings.openai.model.as_str(), settings.log_json), (3, "b", true));
+    let settings =
+        Settings::from_sources(Some(&file), Some(&dotenv), environment.into_iter()).expect("good");
+    assert_eq!(
+        (
+            settings.api.port,
+            settings.openai.model.as_str(),
+            settings.log_json
+        ),
+        (3, "b", true)
+    );
     assert_eq!(settings.api.cors_origins, ["http://a", "http://b"]);
 
     let bad = write("bad.toml", "memorychat_prt = 1\n");
     assert!(Settings::from_sources(Some(&bad), None, std::iter::empty()).is_err());
     let broken = write("broken.toml", "a = [\n");
-    let mistakes = Settings::from_sources(Some(&broken), None, std::iter::empty()).expect_err("a mistake");
+    let mistakes =
+        Settings::from_sources(Some(&broken), None, std::iter::empty()).expect_err("a mistake");
     assert!(mistakes[0].contains("broken.toml: line"), "{mistakes:?}");
-    assert!(Settings::from_sources(Some(&folder.path().join("no.toml")), None, std::iter::empty()).is_err());
+    assert!(
+        Settings::from_sources(
+            Some(&folder.path().join("no.toml")),
+            None,
+            std::iter::empty()
+        )
+        .is_err()
+    );
 }
 
 #[test]
 fn the_report_hides_secrets() {
     let secret = "0123456789abcdef0123456789abcdef-very-secret";
-    for setting in SETTINGS.iter().filter(|s| s.secret && s.name != "DATABASE_URL") {
+    for setting in SETTINGS
+        .iter()
+        .filter(|s| s.secret && s.name != "DATABASE_URL")
+    {
         let report = load(&[(setting.name, secret)]).expect("good").report();
-        assert!(report.contains(setting.name) && !report.contains("very-secret"), "{report}");
+        assert!(
+            report.contains(setting.name) && !report.contains("very-secret"),
+            "{report}"
+        );
     }
-    let report = load(&[("DATABASE_URL", "postgres://u:pw-very-secret@db:5432/x")]).expect("good").report();
-    assert!(!report.contains("very-secret") && report.contains("db:5432"), "{report}");
+    let report = load(&[("DATABASE_URL", "postgres://u:pw-very-secret@db:5432/x")])
+        .expect("good")
+        .report();
+    assert!(
+        !report.contains("very-secret") && report.contains("db:5432"),
+        "{report}"
+    );
 }

@@ -33,10 +33,16 @@ pub(super) async fn run(settings: &Settings) -> Result<()> {
 async fn jobs(parts: &Parts) -> Result<()> {
     let depth = parts.store.depth().await?;
     let mark = if depth.dead == 0 { "ok  " } else { "warn" };
-    say(&format!("{mark}  {:<16} {} waiting, {} given up", "jobs", depth.pending, depth.dead));
+    say(&format!(
+        "{mark}  {:<16} {} waiting, {} given up",
+        "jobs", depth.pending, depth.dead
+    ));
     for report in parts.store.dead(10).await? {
         let reason = report.last_error.unwrap_or_default();
-        say(&format!("      {} after {} tries: {reason}", report.job.id, report.attempts));
+        say(&format!(
+            "      {} after {} tries: {reason}",
+            report.job.id, report.attempts
+        ));
     }
     Ok(())
 }

@@ -21,9 +21,15 @@ pub async fn run(command: Command, settings: Settings) -> Result<()> {
         Command::Worker => work::run(&settings).await,
         Command::Migrate => schema::migrate(&settings).await,
         Command::Openapi => openapi::print(),
-        Command::Models { command: ModelsCommand::Pull } => models::pull(&settings).await,
-        Command::Models { command: ModelsCommand::List } => models::list(&settings),
-        Command::Config { command: ConfigCommand::Check } => config::check(&settings),
+        Command::Models {
+            command: ModelsCommand::Pull,
+        } => models::pull(&settings).await,
+        Command::Models {
+            command: ModelsCommand::List,
+        } => models::list(&settings),
+        Command::Config {
+            command: ConfigCommand::Check,
+        } => config::check(&settings),
         Command::Doctor => doctor::run(&settings).await,
         Command::Reindex => reindex::run(&settings).await,
     }

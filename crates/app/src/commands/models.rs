@@ -19,7 +19,11 @@ pub(super) fn list(settings: &Settings) -> Result<()> {
     let folder = &settings.local.models_dir;
     say(&format!("in {}:", folder.display()));
     for model in Models::new(folder).list() {
-        let state = if model.present { "present" } else { "missing; run `memorychat models pull`" };
+        let state = if model.present {
+            "present"
+        } else {
+            "missing; run `memorychat models pull`"
+        };
         let megabytes = model.bytes / 1_000_000;
         say(&format!(
             "  {:<24} {:>4} MB  {:<12} {}  {state}",

@@ -17,7 +17,10 @@ pub(super) async fn run(settings: &Settings) -> Result<()> {
     let report = parts
         .reindexer()
         .rebuild(move |report| {
-            shown.set_message(format!("{} memories of {} profiles", report.memories, report.profiles));
+            shown.set_message(format!(
+                "{} memories of {} profiles",
+                report.memories, report.profiles
+            ));
             shown.tick();
         })
         .await?;

@@ -16,11 +16,17 @@ pub(super) async fn run(settings: &Settings) -> Result<()> {
         bail!("{error}; run `memorychat reindex`");
     }
     let count = settings.workers.max(1);
-    say(&format!("{count} workers wait for jobs; stop them with Ctrl-C"));
+    say(&format!(
+        "{count} workers wait for jobs; stop them with Ctrl-C"
+    ));
     let stop = CancellationToken::new();
     let mut workers = JoinSet::new();
     for _ in 0..count {
-        workers.spawn(worker::run(parts.runner(), parts.bell.clone(), stop.clone()));
+        workers.spawn(worker::run(
+            parts.runner(),
+            parts.bell.clone(),
+            stop.clone(),
+        ));
     }
     crate::serve::signalled().await;
     stop.cancel();

@@ -123,9 +123,16 @@ pub struct Settings {
 impl Settings {
     /// Reads environment, `.env` in the working folder, and the file. On an error: one line per mistake.
     pub fn load(file: Option<&Path>) -> Result<Self, Vec<String>> {
-        Self::from_sources(file, Some(Path::new(".env")), std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
-        }))
+        Self::from_sources(
+            file,
+            Some(Path::new(".env")),
+            std::env::vars_os().filter_map(|(name, value)| {
+                Some((
+                    name.into_string().ok()?,
+                    value.to_string_lossy().into_owned(),
+                ))
+            }),
+        )
     }
 
     /// The same from given sources, for tests.
@@ -136,8 +143,16 @@ impl Settings {
     ) -> Result<Self, Vec<String>> {
         let mut mistakes = Vec::new();
         let values = sources::collect(file, dotenv, environment, &mut mistakes);
-        let settings = Reader { values: &values, mistakes: &mut mistakes }.settings();
-        if mistakes.is_empty() { Ok(settings) } else { Err(mistakes) }
+        let settings = Reader {
+            values: &values,
+            mistakes: &mut mistakes,
+        }
+        .settings();
+        if mistakes.is_empty() {
+            Ok(settings)
+        } else {
+            Err(mistakes)
+        }
     }
 
     /// The effective values, one line each, secrets hidden.
@@ -179,15 +194,23 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn settings(mut self) -> Settings {
-        let data_dir = PathBuf::from(self.text("MEMORYCHAT_DATA_DIR").unwrap_or_else(|| "./data".to_owned()));
-        let models_dir = self.text("MEMORYCHAT_MODELS_DIR").map_or_else(|| data_dir.join("models"), PathBuf::from);
+        let data_dir = PathBuf::from(
+            self.text("MEMORYCHAT_DATA_DIR")
+                .unwrap_or_else(|| "./data".to_owned()),
+        );
+        let models_dir = self
+            .text("MEMORYCHAT_MODELS_DIR")
+            .map_or_else(|| data_dir.join("models"), PathBuf::from);
         let openai = self.openai();
         let offers_openai = openai.api_key.is_some() || openai.base_url.is_some();
         let chat = self.provider("MEMORYCHAT_CHAT", offers_openai);
-        let embeddings =
-            self.provider("MEMORYCHAT_EMBEDDINGS", offers_openai && openai.embedding_model.is_some());
+        let embeddings = self.provider(
+            "MEMORYCHAT_EMBEDDINGS",
+            offers_openai && openai.embedding_model.is_some(),
+        );
         if embeddings == Provider::OpenAi && openai.embedding_model.is_none() {
-            self.mistakes.push("MEMORYCHAT_EMBEDDINGS: openai needs OPENAI_EMBEDDING_MODEL".to_owned());
+            self.mistakes
+                .push("MEMORYCHAT_EMBEDDINGS: openai needs OPENAI_EMBEDDING_MODEL".to_owned());
         }
         Settings {
             database_url: self.database_url(&data_dir),
@@ -202,15 +225,22 @@ impl Reader<'_> {
             api: self.api(),
             log_level: self.text("LOG_LEVEL").unwrap_or_default(),
             log_json: self.choice("LOG_FORMAT", &["text", "json"]) == "json",
-            shown: SETTINGS.iter().map(|s| (*s, self.values.get(s.name).cloned())).collect(),
+            shown: SETTINGS
+                .iter()
+                .map(|s| (*s, self.values.get(s.name).cloned()))
+                .collect(),
             data_dir,
         }
     }
 
     fn openai(&mut self) -> OpenAiSettings {
         let base_url = self.text("OPENAI_BASE_URL");
-        if base_url.as_ref().is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
-            self.mistakes.push("OPENAI_BASE_URL: must begin with http:// or https://".to_owned());
+        if base_url
+            .as_ref()
+            .is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://"))
+        {
+            self.mistakes
+                .push("OPENAI_BASE_URL: must begin with http:// or https://".to_owned());
         }
         OpenAiSettings {
             api_key: self.secret("OPENAI_API_KEY"),
@@ -240,7 +270,8 @@ impl Reader<'_> {
         if let (Some(a), Some(b)) = (&jwt_secret, &password_key)
             && a.expose_secret() == b.expose_secret()
         {
-            self.mistakes.push("MEMORYCHAT_PASSWORD_KEY: must differ from JWT_SECRET_KEY".to_owned());
+            self.mistakes
+                .push("MEMORYCHAT_PASSWORD_KEY: must differ from JWT_SECRET_KEY".to_owned());
         }
         let minutes: u32 = self.number("JWT_EXPIRATION_MINUTES", 1, 525_600);
         AuthSettings {
@@ -256,7 +287,9 @@ impl Reader<'_> {
         let rate_limit: u32 = self.number("RATE_LIMIT_PER_MINUTE", 1, 1_000_000);
         let login_limit: u32 = self.number("LOGIN_LIMIT_PER_MINUTE", 1, 1_000_000);
         ApiSettings {
-            host: self.parsed("MEMORYCHAT_HOST", "an IP address").unwrap_or(IpAddr::from([127, 0, 0, 1])),
+            host: self
+                .parsed("MEMORYCHAT_HOST", "an IP address")
+                .unwrap_or(IpAddr::from([127, 0, 0, 1])),
             port: self.number("MEMORYCHAT_PORT", 0, u16::MAX),
             cors_origins: self.origins(),
             rate_limit: limited.then_some(rate_limit),
@@ -268,16 +301,23 @@ impl Reader<'_> {
     fn database_url(&mut self, data_dir: &Path) -> SecretString {
         let url = self.text("DATABASE_URL");
         let known = ["sqlite:", "postgres://", "postgresql://"];
-        if url.as_ref().is_some_and(|url| !known.iter().any(|scheme| url.starts_with(scheme))) {
-            self.mistakes.push("DATABASE_URL: must begin with sqlite:// or postgres://".to_owned());
+        if url
+            .as_ref()
+            .is_some_and(|url| !known.iter().any(|scheme| url.starts_with(scheme)))
+        {
+            self.mistakes
+                .push("DATABASE_URL: must begin with sqlite:// or postgres://".to_owned());
         }
-        url.unwrap_or_else(|| format!("sqlite://{}", data_dir.join("memorychat.db").display())).into()
+        url.unwrap_or_else(|| format!("sqlite://{}", data_dir.join("memorychat.db").display()))
+            .into()
     }
 
     fn origins(&mut self) -> Vec<String> {
         let origins = self.list("CORS_ORIGINS");
         for origin in &origins {
-            let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+            let host = origin
+                .strip_prefix("http://")
+                .or_else(|| origin.strip_prefix("https://"));
             if host.is_none_or(|host| host.is_empty() || host.contains(['/', '*'])) {
                 self.mistakes.push(format!(
                     "CORS_ORIGINS: '{origin}' is no origin; write scheme and host, such as https://chat.example.org"
@@ -292,7 +332,9 @@ impl Reader<'_> {
         for text in self.list(name) {
             match text.parse() {
                 Ok(address) => addresses.push(address),
-                Err(_) => self.mistakes.push(format!("{name}: '{text}' is no IP address")),
+                Err(_) => self
+                    .mistakes
+                    .push(format!("{name}: '{text}' is no IP address")),
             }
         }
         addresses
@@ -308,7 +350,10 @@ impl Reader<'_> {
 
     fn list(&self, name: &'static str) -> Vec<String> {
         let text = self.text(name).unwrap_or_default();
-        text.split(',').map(|item| item.trim().trim_end_matches('/').to_owned()).filter(|i| !i.is_empty()).collect()
+        text.split(',')
+            .map(|item| item.trim().trim_end_matches('/').to_owned())
+            .filter(|i| !i.is_empty())
+            .collect()
     }
 
     fn provider(&mut self, name: &'static str, auto_is_openai: bool) -> Provider {
@@ -322,7 +367,10 @@ impl Reader<'_> {
     fn choice(&mut self, name: &'static str, words: &[&str]) -> String {
         let text = self.text(name).unwrap_or_default();
         if !words.contains(&text.as_str()) {
-            self.mistakes.push(format!("{name}: '{text}' is not one of {}", words.join(", ")));
+            self.mistakes.push(format!(
+                "{name}: '{text}' is not one of {}",
+                words.join(", ")
+            ));
         }
         text
     }
@@ -333,7 +381,8 @@ impl Reader<'_> {
             "true" | "1" | "yes" | "on" => true,
             "false" | "0" | "no" | "off" => false,
             _ => {
-                self.mistakes.push(format!("{name}: '{text}' is neither true nor false"));
+                self.mistakes
+                    .push(format!("{name}: '{text}' is neither true nor false"));
                 false
             }
         }
@@ -354,7 +403,9 @@ impl Reader<'_> {
         match text.parse::<T>() {
             Ok(number) if number >= least && number <= most => Some(number),
             _ => {
-                self.mistakes.push(format!("{name}: '{text}' is not a number from {least} to {most}"));
+                self.mistakes.push(format!(
+                    "{name}: '{text}' is not a number from {least} to {most}"
+                ));
                 None
             }
         }
@@ -364,7 +415,8 @@ impl Reader<'_> {
         let text = self.text(name)?;
         let parsed = text.parse().ok();
         if parsed.is_none() {
-            self.mistakes.push(format!("{name}: '{text}' is not {what}"));
+            self.mistakes
+                .push(format!("{name}: '{text}' is not {what}"));
         }
         parsed
     }

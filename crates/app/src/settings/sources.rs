@@ -24,7 +24,10 @@ pub(crate) fn collect(
 ) -> Values {
     let mut values = Values::new();
     for setting in SETTINGS.iter().filter(|s| !s.default.is_empty()) {
-        let raw = Raw { text: setting.default.to_owned(), from: "default".to_owned() };
+        let raw = Raw {
+            text: setting.default.to_owned(),
+            from: "default".to_owned(),
+        };
         values.insert(setting.name, raw);
     }
     if let Some(path) = file {
@@ -46,7 +49,13 @@ pub(crate) fn collect(
 /// An empty value means that nothing is set.
 fn put(values: &mut Values, name: &'static str, text: String, from: &str) {
     if !text.trim().is_empty() {
-        values.insert(name, Raw { text: text.trim().to_owned(), from: from.to_owned() });
+        values.insert(
+            name,
+            Raw {
+                text: text.trim().to_owned(),
+                from: from.to_owned(),
+            },
+        );
     }
 }
 
@@ -60,8 +69,14 @@ fn is_ours(name: &str) -> bool {
 }
 
 fn unknown(name: &str, place: &str) -> String {
-    let nearest = SETTINGS.iter().map(|s| s.name).min_by_key(|known| distance(known, name));
-    format!("{name}: no such setting, in {place}; did you mean {}?", nearest.unwrap_or_default())
+    let nearest = SETTINGS
+        .iter()
+        .map(|s| s.name)
+        .min_by_key(|known| distance(known, name));
+    format!(
+        "{name}: no such setting, in {place}; did you mean {}?",
+        nearest.unwrap_or_default()
+    )
 }
 
 fn read_file(path: &Path, values: &mut Values, mistakes: &mut Vec<String>) {
@@ -73,7 +88,9 @@ fn read_file(path: &Path, values: &mut Values, mistakes: &mut Vec<String>) {
     let table: toml::Table = match text.parse() {
         Ok(table) => table,
         Err(error) => {
-            let line = error.span().map_or(0, |span| text[..span.start].lines().count().max(1));
+            let line = error
+                .span()
+                .map_or(0, |span| text[..span.start].lines().count().max(1));
             return mistakes.push(format!("{shown}: line {line}: {}", error.message()));
         }
     };
@@ -84,7 +101,9 @@ fn read_file(path: &Path, values: &mut Values, mistakes: &mut Vec<String>) {
         };
         match scalar(&value) {
             Some(text) => put(values, name, text, &shown),
-            None => mistakes.push(format!("{name}: must be a single value or a list of texts, in {shown}")),
+            None => mistakes.push(format!(
+                "{name}: must be a single value or a list of texts, in {shown}"
+            )),
         }
     }
 }
@@ -95,9 +114,11 @@ fn scalar(value: &toml::Value) -> Option<String> {
         toml::Value::Integer(number) => Some(number.to_string()),
         toml::Value::Float(number) => Some(number.to_string()),
         toml::Value::Boolean(flag) => Some(flag.to_string()),
-        toml::Value::Array(items) => {
-            items.iter().map(scalar).collect::<Option<Vec<_>>>().map(|list| list.join(","))
-        }
+        toml::Value::Array(items) => items
+            .iter()
+            .map(scalar)
+            .collect::<Option<Vec<_>>>()
+            .map(|list| list.join(",")),
         toml::Value::Datetime(_) | toml::Value::Table(_) => None,
     }
 }

@@ -14,11 +14,21 @@ pub struct Setting {
 }
 
 const fn plain(name: &'static str, default: &'static str, help: &'static str) -> Setting {
-    Setting { name, default, help, secret: false }
+    Setting {
+        name,
+        default,
+        help,
+        secret: false,
+    }
 }
 
 const fn secret(name: &'static str, help: &'static str) -> Setting {
-    Setting { name, default: "", help, secret: true }
+    Setting {
+        name,
+        default: "",
+        help,
+        secret: true,
+    }
 }
 
 /// Every setting, in the order in which they are shown.
@@ -31,7 +41,7 @@ pub const SETTINGS: &[Setting] = &[
     plain("MEMORYCHAT_MODELS_PULL", "true", "fetch missing local models at start"),
     plain("MEMORYCHAT_CHAT", "auto", "who answers: `auto` (OpenAI when a key or base URL is set), `openai`, `local`"),
     plain("MEMORYCHAT_EMBEDDINGS", "auto", "who embeds: `auto` (local unless an OpenAI embedding model is named), `openai`, `local`"),
-    plain("MEMORYCHAT_LOCAL_MODEL", "", "path of another GGUF file of the Llama family, for local chat"),
+    plain("MEMORYCHAT_LOCAL_MODEL", "", "path of another GGUF file of the SmolLM2 family, for local chat"),
     plain("MEMORYCHAT_LOCAL_MAX_TOKENS", "256", "longest local answer, in tokens"),
     plain("MEMORYCHAT_LOCAL_CONTEXT_TOKENS", "2048", "window of the local chat model, in tokens"),
     plain("MEMORYCHAT_LOCAL_CONCURRENT", "1", "local answers written at the same time"),
@@ -62,8 +72,18 @@ pub const SETTINGS: &[Setting] = &[
 /// The settings as a Markdown table.
 pub fn markdown() -> String {
     let mut table = String::from("| setting | default | meaning |\n| --- | --- | --- |\n");
-    for Setting { name, default, help, .. } in SETTINGS {
-        let shown = if default.is_empty() { String::new() } else { format!("`{default}`") };
+    for Setting {
+        name,
+        default,
+        help,
+        ..
+    } in SETTINGS
+    {
+        let shown = if default.is_empty() {
+            String::new()
+        } else {
+            format!("`{default}`")
+        };
         table.push_str(&format!("| `{name}` | {shown} | {help} |\n"));
     }
     table

@@ -45,23 +45,55 @@ async fn bad_bodies_paths_and_queries_are_4xx_problems() {
         (Method::POST, "/api/v1/memory-profiles".to_owned()),
         (Method::POST, format!("/api/v1/chat/{session}")),
         (Method::POST, format!("/api/v1/chat/{session}/stream")),
-        (Method::POST, format!("/api/v1/memory-profiles/{profile}/memories")),
-        (Method::POST, format!("/api/v1/memory-profiles/{profile}/memories/search")),
-        (Method::POST, format!("/api/v1/memory-profiles/{profile}/memories/copy")),
+        (
+            Method::POST,
+            format!("/api/v1/memory-profiles/{profile}/memories"),
+        ),
+        (
+            Method::POST,
+            format!("/api/v1/memory-profiles/{profile}/memories/search"),
+        ),
+        (
+            Method::POST,
+            format!("/api/v1/memory-profiles/{profile}/memories/copy"),
+        ),
     ];
     for (method, path) in &routes {
         for body in &bodies {
-            let request = ada.request(method.clone(), path).header("content-type", "application/json");
+            let request = ada
+                .request(method.clone(), path)
+                .header("content-type", "application/json");
             let answer = ada.send(request.body(body.clone())).await;
             let shown = String::from_utf8_lossy(&body[..body.len().min(60)]);
-            assert!(answer.status.is_client_error(), "{path} {shown}: {} {}", answer.status, answer.text);
+            assert!(
+                answer.status.is_client_error(),
+                "{path} {shown}: {} {}",
+                answer.status,
+                answer.text
+            );
             let kind = answer.headers["content-type"].to_str().expect("text");
-            assert!(kind.starts_with("application/problem+json"), "{path} {shown}: {kind}");
+            assert!(
+                kind.starts_with("application/problem+json"),
+                "{path} {shown}: {kind}"
+            );
         }
-        let wrong_kind = ada.request(method.clone(), path).header("content-type", "text/plain").body("{}");
-        assert_eq!(ada.send(wrong_kind).await.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{path}");
-        let too_large = ada.request(method.clone(), path).json(&json!({"message": "x".repeat(3_000_000)}));
-        assert_eq!(ada.send(too_large).await.status, StatusCode::PAYLOAD_TOO_LARGE, "{path}");
+        let wrong_kind = ada
+            .request(method.clone(), path)
+            .header("content-type", "text/plain")
+            .body("{}");
+        assert_eq!(
+            ada.send(wrong_kind).await.status,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "{path}"
+        );
+        let too_large = ada
+            .request(method.clone(), path)
+            .json(&json!({"message": "x".repeat(3_000_000)}));
+        assert_eq!(
+            ada.send(too_large).await.status,
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "{path}"
+        );
     }
     let queries = [
         format!("/api/v1/sessions?limit={}", u64::MAX),
@@ -75,17 +107,32 @@ async fn bad_bodies_paths_and_queries_are_4xx_problems() {
         "/api/v1/sessions/%00".to_owned(),
         "/api/v1/sessions/..%2f..%2fetc".to_owned(),
         "/api/v1/nothing/here".to_owned(),
-        format!("/api/v1/memory-profiles/{profile}/memories/{}", "9".repeat(4000)),
+        format!(
+            "/api/v1/memory-profiles/{profile}/memories/{}",
+            "9".repeat(4000)
+        ),
     ];
     for path in queries {
         let answer = ada.get(&path).await;
-        assert!(answer.status.is_client_error(), "{path}: {} {}", answer.status, answer.text);
+        assert!(
+            answer.status.is_client_error(),
+            "{path}: {} {}",
+            answer.status,
+            answer.text
+        );
         let kind = answer.headers["content-type"].to_str().expect("text");
-        assert!(kind.starts_with("application/problem+json"), "{path}: {kind}");
+        assert!(
+            kind.starts_with("application/problem+json"),
+            "{path}: {kind}"
+        );
     }
-    let far = ada.get(&format!("/api/v1/sessions?offset={}", i64::MAX)).await;
+    let far = ada
+        .get(&format!("/api/v1/sessions?offset={}", i64::MAX))
+        .await;
     assert!(!far.status.is_server_error(), "{}", far.text);
-    ada.send(ada.request(Method::DELETE, "/api/v1/sessions")).await.is_problem(405, "method_not_allowed");
+    ada.send(ada.request(Method::DELETE, "/api/v1/sessions"))
+        .await
+        .is_problem(405, "method_not_allowed");
     assert!(server.is_alive());
     server.anonymous().get("/healthz").await.expect_ok();
 }
@@ -106,13 +153,23 @@ async fn limits_are_told_and_kept() {
     for _ in 0..6 {
         last = ada.get("/api/v1/auth/me").await;
     }
-    assert!(last.headers.contains_key("retry-after"), "{:?}", last.headers);
+    assert!(
+        last.headers.contains_key("retry-after"),
+        "{:?}",
+        last.headers
+    );
     last.is_problem(429, "rate_limited");
     let nobody = server.anonymous();
     let guess = json!({"email": "ada@example.org", "password": "guess guess guess"});
     let mut answers = Vec::new();
     for _ in 0..5 {
-        answers.push(nobody.post("/api/v1/auth/login", &guess).await.status.as_u16());
+        answers.push(
+            nobody
+                .post("/api/v1/auth/login", &guess)
+                .await
+                .status
+                .as_u16(),
+        );
     }
     assert_eq!(answers.last(), Some(&429), "{answers:?}");
     nobody.get("/healthz").await.expect_ok();

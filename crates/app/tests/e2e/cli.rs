@@ -7,7 +7,11 @@ use reqwest::StatusCode;
 use crate::harness::{Server, command};
 
 fn run(data: &std::path::Path, args: &[&str], settings: &[(&str, &str)]) -> Output {
-    command(data).args(args).envs(settings.iter().copied()).output().expect("memorychat runs")
+    command(data)
+        .args(args)
+        .envs(settings.iter().copied())
+        .output()
+        .expect("memorychat runs")
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -26,9 +30,16 @@ fn openapi_prints_the_committed_document() {
 #[test]
 fn config_check_prints_the_effective_settings_without_secrets() {
     let data = tempfile::tempdir().expect("folder");
-    let output = run(data.path(), &["config", "check"], &[("OPENAI_API_KEY", "sk-hidden"), ("LOG_FORMAT", "json")]);
+    let output = run(
+        data.path(),
+        &["config", "check"],
+        &[("OPENAI_API_KEY", "sk-hidden"), ("LOG_FORMAT", "json")],
+    );
     let shown = text(&output.stdout);
-    assert!(output.status.success() && shown.contains("LOG_FORMAT") && shown.contains("(environment)"), "{shown}");
+    assert!(
+        output.status.success() && shown.contains("LOG_FORMAT") && shown.contains("(environment)"),
+        "{shown}"
+    );
     assert!(!shown.contains("sk-hidden"), "{shown}");
 }
 
@@ -37,11 +48,27 @@ fn a_mistake_is_one_plain_line() {
     let data = tempfile::tempdir().expect("folder");
     let bad: &[(&[&str], &[(&str, &str)], &str)] = &[
         (&[], &[("MEMORYCHAT_PORT", "x")], "MEMORYCHAT_PORT"),
-        (&["serve"], &[("JWT_SECRET_KEY", "secret")], "JWT_SECRET_KEY"),
-        (&["serve"], &[("DATABASE_URL", "sqlite:///nonexistent/folder/x.db")], "DATABASE_URL"),
-        (&["serve"], &[("MEMORYCHAT_DATA_DIR", "/proc/nothing")], "MEMORYCHAT_DATA_DIR"),
+        (
+            &["serve"],
+            &[("JWT_SECRET_KEY", "secret")],
+            "JWT_SECRET_KEY",
+        ),
+        (
+            &["serve"],
+            &[("DATABASE_URL", "sqlite:///nonexistent/folder/x.db")],
+            "DATABASE_URL",
+        ),
+        (
+            &["serve"],
+            &[("MEMORYCHAT_DATA_DIR", "/proc/nothing")],
+            "MEMORYCHAT_DATA_DIR",
+        ),
         (&["worker"], &[], "memorychat migrate"),
-        (&["config", "check", "--config", "missing.toml"], &[], "missing.toml"),
+        (
+            &["config", "check", "--config", "missing.toml"],
+            &[],
+            "missing.toml",
+        ),
     ];
     for (args, settings, says) in bad {
         let quiet = [("MEMORYCHAT_MODELS_PULL", "false")];
@@ -50,7 +77,10 @@ fn a_mistake_is_one_plain_line() {
         let shown = text(&output.stderr);
         assert!(!output.status.success(), "{args:?}");
         assert_eq!(shown.trim_end().lines().count(), 1, "{args:?}: {shown}");
-        assert!(shown.starts_with("memorychat: ") && shown.contains(says), "{args:?}: {shown}");
+        assert!(
+            shown.starts_with("memorychat: ") && shown.contains(says),
+            "{args:?}: {shown}"
+        );
     }
 }
 
@@ -60,10 +90,22 @@ async fn a_taken_port_and_a_served_folder_say_the_way_out() {
     let port = server.base.rsplit(':').next().expect("port").to_owned();
     let other = tempfile::tempdir().expect("folder");
     let pull = ("MEMORYCHAT_MODELS_PULL", "false");
-    let output = run(other.path(), &["serve"], &[("MEMORYCHAT_PORT", &port), pull]);
-    assert!(text(&output.stderr).contains("MEMORYCHAT_PORT"), "{}", text(&output.stderr));
+    let output = run(
+        other.path(),
+        &["serve"],
+        &[("MEMORYCHAT_PORT", &port), pull],
+    );
+    assert!(
+        text(&output.stderr).contains("MEMORYCHAT_PORT"),
+        "{}",
+        text(&output.stderr)
+    );
     let output = run(server.data.path(), &["serve"], &[pull]);
-    assert!(text(&output.stderr).contains("another memorychat"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("another memorychat"),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[tokio::test]
@@ -79,13 +121,27 @@ async fn doctor_and_reindex_work_on_a_used_folder() {
     let doctor = run(server.data.path(), &["doctor"], &[]);
     let shown = text(&doctor.stdout);
     assert!(doctor.status.success(), "{shown}{}", text(&doctor.stderr));
-    for part in ["database", "memory_index", "embedding_model", "chat_model", "jobs"] {
+    for part in [
+        "database",
+        "memory_index",
+        "embedding_model",
+        "chat_model",
+        "jobs",
+    ] {
         assert!(shown.contains(part), "{part} in {shown}");
     }
     let reindex = run(server.data.path(), &["reindex"], &[]);
-    assert!(text(&reindex.stdout).contains("1 memories of 1 profiles"), "{}", text(&reindex.stdout));
+    assert!(
+        text(&reindex.stdout).contains("1 memories of 1 profiles"),
+        "{}",
+        text(&reindex.stdout)
+    );
     let list = run(server.data.path(), &["models", "list"], &[]);
-    assert!(text(&list.stdout).contains("present"), "{}", text(&list.stdout));
+    assert!(
+        text(&list.stdout).contains("present"),
+        "{}",
+        text(&list.stdout)
+    );
 }
 
 #[test]
@@ -93,7 +149,11 @@ fn doctor_names_what_is_missing_and_the_way_out() {
     let data = tempfile::tempdir().expect("folder");
     let empty = data.path().join("models");
     assert!(run(data.path(), &["migrate"], &[]).status.success());
-    let doctor = run(data.path(), &["doctor"], &[("MEMORYCHAT_MODELS_DIR", empty.to_str().expect("path"))]);
+    let doctor = run(
+        data.path(),
+        &["doctor"],
+        &[("MEMORYCHAT_MODELS_DIR", empty.to_str().expect("path"))],
+    );
     let shown = text(&doctor.stdout);
     assert!(shown.contains("memorychat models pull"), "{shown}");
 }

@@ -11,7 +11,13 @@ use crate::model_server::ModelServer;
 
 async fn messages(caller: &crate::harness::Caller, session: &str) -> Vec<Value> {
     let path = format!("/api/v1/sessions/{session}/messages");
-    caller.get(&path).await.expect(StatusCode::OK).as_array().expect("array").clone()
+    caller
+        .get(&path)
+        .await
+        .expect(StatusCode::OK)
+        .as_array()
+        .expect("array")
+        .clone()
 }
 
 #[tokio::test]
@@ -22,9 +28,12 @@ async fn killed_during_a_stream_the_question_stays_and_the_answer_is_marked() {
     let session = ada.session("normal").await;
     ada.chat(&session, "First question").await;
 
-    let words = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen";
+    let words =
+        "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen";
     let body = json!({"message": format!("[slow] {words} {words}")});
-    let request = ada.request(Method::POST, &format!("/api/v1/chat/{session}/stream")).json(&body);
+    let request = ada
+        .request(Method::POST, &format!("/api/v1/chat/{session}/stream"))
+        .json(&body);
     let mut stream = request.send().await.expect("stream").bytes_stream();
     let mut received = String::new();
     while received.matches("\"type\":\"content\"").count() < 10 {
@@ -37,14 +46,26 @@ async fn killed_during_a_stream_the_question_stays_and_the_answer_is_marked() {
     let stored = messages(&ada, &session).await;
     let shape: Vec<(&str, &str)> = stored
         .iter()
-        .map(|m| (m["role"].as_str().expect("role"), m["status"].as_str().expect("status")))
+        .map(|m| {
+            (
+                m["role"].as_str().expect("role"),
+                m["status"].as_str().expect("status"),
+            )
+        })
         .collect();
-    let expected =
-        [("user", "complete"), ("assistant", "complete"), ("user", "complete"), ("assistant", "interrupted")];
+    let expected = [
+        ("user", "complete"),
+        ("assistant", "complete"),
+        ("user", "complete"),
+        ("assistant", "interrupted"),
+    ];
     assert_eq!(shape, expected);
     assert_eq!(stored[2]["content"], body["message"]);
     let partial = stored[3]["content"].as_str().expect("content");
-    assert!(partial.starts_with("You said:"), "what had come was kept: {partial:?}");
+    assert!(
+        partial.starts_with("You said:"),
+        "what had come was kept: {partial:?}"
+    );
 
     // The session goes on.
     ada.chat(&session, "Still there?").await;
@@ -58,7 +79,12 @@ async fn killed_between_turn_and_learning_nothing_is_lost_or_doubled() {
     let profile = ada.default_profile().await;
     let session = ada.session("normal").await;
     for round in 0..4 {
-        let answer = ada.chat(&session, &format!("My lucky number {round} is {round}{round}.")).await;
+        let answer = ada
+            .chat(
+                &session,
+                &format!("My lucky number {round} is {round}{round}."),
+            )
+            .await;
         assert_eq!(answer["memories_extracted"], true);
         // At once, and a little later: before, in the middle of, and after the job.
         tokio::time::sleep(Duration::from_millis(40 * round)).await;
@@ -70,7 +96,10 @@ async fn killed_between_turn_and_learning_nothing_is_lost_or_doubled() {
     memories.dedup();
     assert_eq!(memories.len(), 4, "doubled: {memories:?}");
     let metrics = ada.get("/metrics").await.text;
-    assert!(metrics.lines().any(|line| line == "jobs_dead 0"), "{metrics}");
+    assert!(
+        metrics.lines().any(|line| line == "jobs_dead 0"),
+        "{metrics}"
+    );
     for message in messages(&ada, &session).await {
         assert_eq!(message["status"], "complete");
     }
@@ -83,7 +112,9 @@ async fn a_signal_lets_a_running_turn_end() {
     let ada = server.sign_up("ada").await;
     let session = ada.session("normal").await;
     let body = json!({"message": "[slow] one two three four five six seven eight nine ten"});
-    let request = ada.request(Method::POST, &format!("/api/v1/chat/{session}/stream")).json(&body);
+    let request = ada
+        .request(Method::POST, &format!("/api/v1/chat/{session}/stream"))
+        .json(&body);
     let response = request.send().await.expect("stream");
     let reading = tokio::task::spawn_blocking(move || server.stop().then_some(server));
     let text = response.text().await.expect("whole");
@@ -99,14 +130,21 @@ async fn a_client_that_hangs_up_does_not_lose_its_answer() {
     let ada = server.sign_up("ada").await;
     let session = ada.session("normal").await;
     let body = json!({"message": "[slow] one two three four five six"});
-    let request = ada.request(Method::POST, &format!("/api/v1/chat/{session}/stream")).json(&body);
+    let request = ada
+        .request(Method::POST, &format!("/api/v1/chat/{session}/stream"))
+        .json(&body);
     let mut stream = request.send().await.expect("stream").bytes_stream();
     stream.next().await.expect("first").expect("bytes");
     drop(stream);
     for _ in 0..200 {
         let stored = messages(&ada, &session).await;
         if stored.len() == 2 && stored[1]["status"] == "complete" {
-            assert!(stored[1]["content"].as_str().expect("content").ends_with("six"));
+            assert!(
+                stored[1]["content"]
+                    .as_str()
+                    .expect("content")
+                    .ends_with("six")
+            );
             return;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

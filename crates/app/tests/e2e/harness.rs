@@ -24,20 +24,32 @@ impl Server {
     /// by the local model.
     pub async fn start(settings: &[(&str, &str)]) -> Self {
         let data = tempfile::tempdir().expect("data folder");
-        let settings = settings.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        let settings = settings
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+            .collect();
         Self::start_in(data, settings).await
     }
 
     /// Starts with a model service at this address.
     pub async fn with_model(model: &ModelServer) -> Self {
-        Self::start(&[("OPENAI_BASE_URL", &model.base), ("OPENAI_MODEL", "stand-in")]).await
+        Self::start(&[
+            ("OPENAI_BASE_URL", &model.base),
+            ("OPENAI_MODEL", "stand-in"),
+        ])
+        .await
     }
 
     async fn start_in(data: TempDir, settings: Vec<(String, String)>) -> Self {
         let mut command = command(data.path());
         command.envs(settings.iter().map(|(n, v)| (n, v)));
-        let log = File::options().create(true).append(true).open(data.path().join("../").join(log_name(data.path())));
-        command.stdout(Stdio::piped()).stderr(log.expect("log file"));
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(data.path().join("../").join(log_name(data.path())));
+        command
+            .stdout(Stdio::piped())
+            .stderr(log.expect("log file"));
         let mut child = command.spawn().expect("memorychat starts");
         let out = child.stdout.take().expect("stdout");
         let listening = tokio::task::spawn_blocking(move || {
@@ -47,13 +59,20 @@ impl Server {
             std::thread::spawn(move || lines.for_each(drop));
             line
         });
-        let line = tokio::time::timeout(Duration::from_mins(5), listening).await.expect("started in time");
+        let line = tokio::time::timeout(Duration::from_mins(5), listening)
+            .await
+            .expect("started in time");
         let line = line.expect("reader").unwrap_or_else(|| {
             let log = std::fs::read_to_string(data.path().join("../").join(log_name(data.path())));
             panic!("memorychat did not start:\n{}", log.unwrap_or_default())
         });
         let base = line.rsplit(' ').next().expect("address").to_owned();
-        Self { child, base, data, settings }
+        Self {
+            child,
+            base,
+            data,
+            settings,
+        }
     }
 
     /// `kill -9`, at once.
@@ -74,7 +93,10 @@ impl Server {
     /// Asks it to stop (SIGTERM) and waits; tells whether it ended well.
     pub fn stop(&mut self) -> bool {
         let pid = self.child.id().to_string();
-        Command::new("kill").args(["-TERM", &pid]).status().expect("kill");
+        Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .expect("kill");
         self.child.wait().expect("reaped").success()
     }
 
@@ -89,19 +111,30 @@ impl Server {
     }
 
     fn log_path(&self) -> PathBuf {
-        self.data.path().join("../").join(log_name(self.data.path()))
+        self.data
+            .path()
+            .join("../")
+            .join(log_name(self.data.path()))
     }
 
     /// A caller without a credential.
     pub fn anonymous(&self) -> Caller {
-        Caller { base: self.base.clone(), token: None, client: Client::new() }
+        Caller {
+            base: self.base.clone(),
+            token: None,
+            client: Client::new(),
+        }
     }
 
     /// A new user.
     pub async fn sign_up(&self, name: &str) -> Caller {
         let mut caller = self.anonymous();
-        let body = json!({"email": format!("{name}@example.org"), "password": "correct horse battery"});
-        let answer = caller.post("/api/v1/auth/signup", &body).await.expect(StatusCode::CREATED);
+        let body =
+            json!({"email": format!("{name}@example.org"), "password": "correct horse battery"});
+        let answer = caller
+            .post("/api/v1/auth/signup", &body)
+            .await
+            .expect(StatusCode::CREATED);
         caller.token = answer["access_token"].as_str().map(str::to_owned);
         caller
     }
@@ -124,14 +157,20 @@ pub fn command(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_memorychat"));
     for (name, _) in std::env::vars_os() {
         let ours = name.to_string_lossy().into_owned();
-        if ["MEMORYCHAT_", "OPENAI_", "JWT_", "DATABASE_URL"].iter().any(|p| ours.starts_with(p)) {
+        if ["MEMORYCHAT_", "OPENAI_", "JWT_", "DATABASE_URL"]
+            .iter()
+            .any(|p| ours.starts_with(p))
+        {
             command.env_remove(name);
         }
     }
     command
         .current_dir(data)
         .env("MEMORYCHAT_DATA_DIR", data)
-        .env("MEMORYCHAT_MODELS_DIR", testkit::models_dir::test_models_dir())
+        .env(
+            "MEMORYCHAT_MODELS_DIR",
+            testkit::models_dir::test_models_dir(),
+        )
         .env("MEMORYCHAT_PORT", "0")
         .env("RATE_LIMIT_ENABLED", "false");
     command
@@ -177,8 +216,16 @@ impl Answer {
     #[track_caller]
     pub fn is_problem(&self, status: u16, code: &str) {
         assert_eq!(self.status.as_u16(), status, "{}", self.text);
-        let kind = self.headers.get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default();
-        assert!(kind.starts_with("application/problem+json"), "{kind}: {}", self.text);
+        let kind = self
+            .headers
+            .get("content-type")
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or_default();
+        assert!(
+            kind.starts_with("application/problem+json"),
+            "{kind}: {}",
+            self.text
+        );
         let body = self.json();
         assert_eq!(body["status"], status, "{body}");
         assert_eq!(body["code"], code, "{body}");
@@ -200,7 +247,11 @@ impl Caller {
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
         let response = request.send().await.expect("an answer");
         let (status, headers) = (response.status(), response.headers().clone());
-        Answer { status, headers, text: response.text().await.expect("a body") }
+        Answer {
+            status,
+            headers,
+            text: response.text().await.expect("a body"),
+        }
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -212,7 +263,8 @@ impl Caller {
     }
 
     pub async fn patch(&self, path: &str, body: &Value) -> Answer {
-        self.send(self.request(Method::PATCH, path).json(body)).await
+        self.send(self.request(Method::PATCH, path).json(body))
+            .await
     }
 
     pub async fn delete(&self, path: &str) -> Answer {
@@ -221,20 +273,32 @@ impl Caller {
 
     /// The id of the default profile.
     pub async fn default_profile(&self) -> String {
-        let profiles = self.get("/api/v1/memory-profiles").await.expect(StatusCode::OK);
-        let default = profiles.as_array().expect("array").iter().find(|p| p["is_default"] == true);
+        let profiles = self
+            .get("/api/v1/memory-profiles")
+            .await
+            .expect(StatusCode::OK);
+        let default = profiles
+            .as_array()
+            .expect("array")
+            .iter()
+            .find(|p| p["is_default"] == true);
         id(default.expect("a default"))
     }
 
     /// A new session in a mode.
     pub async fn session(&self, mode: &str) -> String {
-        id(&self.post("/api/v1/sessions", &json!({"privacy_mode": mode})).await.expect(StatusCode::CREATED))
+        id(&self
+            .post("/api/v1/sessions", &json!({"privacy_mode": mode}))
+            .await
+            .expect(StatusCode::CREATED))
     }
 
     /// A turn.
     pub async fn chat(&self, session: &str, message: &str) -> Value {
         let path = format!("/api/v1/chat/{session}");
-        self.post(&path, &json!({"message": message})).await.expect(StatusCode::OK)
+        self.post(&path, &json!({"message": message}))
+            .await
+            .expect(StatusCode::OK)
     }
 
     /// The texts of a profile's memories, newest first.
@@ -242,7 +306,12 @@ impl Caller {
         let path = format!("/api/v1/memory-profiles/{profile}/memories");
         let memories = self.get(&path).await.expect(StatusCode::OK);
         let text = |m: &Value| m["memory"].as_str().expect("text").to_owned();
-        memories.as_array().expect("array").iter().map(text).collect()
+        memories
+            .as_array()
+            .expect("array")
+            .iter()
+            .map(text)
+            .collect()
     }
 
     /// Waits until a profile holds this many memories: learning happens in the background.
@@ -254,12 +323,18 @@ impl Caller {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("no {count} memories in time: {:?}", self.memories(profile).await);
+        panic!(
+            "no {count} memories in time: {:?}",
+            self.memories(profile).await
+        );
     }
 }
 
 /// The `id` of an object.
 #[track_caller]
 pub fn id(object: &Value) -> String {
-    object["id"].as_str().unwrap_or_else(|| panic!("no id in {object}")).to_owned()
+    object["id"]
+        .as_str()
+        .unwrap_or_else(|| panic!("no id in {object}"))
+        .to_owned()
 }

@@ -18,8 +18,15 @@ pub struct Call {
 impl Call {
     /// The words of the last message.
     pub fn question(&self) -> String {
-        let messages = self.body["messages"].as_array().cloned().unwrap_or_default();
-        messages.last().and_then(|m| m["content"].as_str()).unwrap_or_default().to_owned()
+        let messages = self.body["messages"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        messages
+            .last()
+            .and_then(|m| m["content"].as_str())
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// Is it an extraction, not a chat?
@@ -40,7 +47,10 @@ impl ModelServer {
         let base = format!("http://{}/v1", listener.local_addr().expect("address"));
         let calls = Arc::new(Mutex::new(Vec::new()));
         let recorded = Arc::clone(&calls);
-        #[expect(clippy::disallowed_methods, reason = "a test server ends with its test")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a test server ends with its test"
+        )]
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 let recorded = Arc::clone(&recorded);
@@ -59,7 +69,10 @@ impl ModelServer {
 
     /// Calls for an answer, extraction left out.
     pub fn chats(&self) -> Vec<Call> {
-        self.calls().into_iter().filter(|c| c.path.ends_with("/chat/completions") && !c.is_extraction()).collect()
+        self.calls()
+            .into_iter()
+            .filter(|c| c.path.ends_with("/chat/completions") && !c.is_extraction())
+            .collect()
     }
 }
 
@@ -86,7 +99,10 @@ async fn serve(socket: TcpStream, calls: Arc<Mutex<Vec<Call>>>) -> std::io::Resu
         let mut body = vec![0; length];
         socket.read_exact(&mut body).await?;
         let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
-        let call = Call { path, body: serde_json::from_slice(&body).unwrap_or_default() };
+        let call = Call {
+            path,
+            body: serde_json::from_slice(&body).unwrap_or_default(),
+        };
         calls.lock().expect("calls").push(call.clone());
         answer(socket.get_mut(), &call).await?;
     }
@@ -98,12 +114,26 @@ async fn answer(socket: &mut TcpStream, call: &Call) -> std::io::Result<()> {
     }
     let question = call.question();
     if question.contains("[429]") {
-        return whole(socket, 429, &json!({"error": {"message": "slow down", "code": "rate_limit_exceeded"}})).await;
+        return whole(
+            socket,
+            429,
+            &json!({"error": {"message": "slow down", "code": "rate_limit_exceeded"}}),
+        )
+        .await;
     }
     if question.contains("[401]") {
-        return whole(socket, 401, &json!({"error": {"message": "no", "code": "invalid_api_key"}})).await;
+        return whole(
+            socket,
+            401,
+            &json!({"error": {"message": "no", "code": "invalid_api_key"}}),
+        )
+        .await;
     }
-    let reply = if call.is_extraction() { facts(&question) } else { format!("You said: {question}") };
+    let reply = if call.is_extraction() {
+        facts(&question)
+    } else {
+        format!("You said: {question}")
+    };
     if call.body["stream"] != json!(true) {
         return whole(socket, 200, &completion(&reply)).await;
     }
@@ -130,7 +160,8 @@ fn completion(reply: &str) -> Value {
 
 /// One chunk per word. `[slow]` waits between words, `[cut]` breaks off after the third.
 async fn stream(socket: &mut TcpStream, reply: &str, question: &str) -> std::io::Result<()> {
-    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+    let head =
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
     socket.write_all(head.as_bytes()).await?;
     let event = |delta: Value, finish: Value, usage: Value| {
         json!({
@@ -145,28 +176,43 @@ async fn stream(socket: &mut TcpStream, reply: &str, question: &str) -> std::io:
         if question.contains("[slow]") {
             tokio::time::sleep(Duration::from_millis(150)).await;
         }
-        chunk(socket, &event(json!({"content": word}), Value::Null, Value::Null)).await?;
+        chunk(
+            socket,
+            &event(json!({"content": word}), Value::Null, Value::Null),
+        )
+        .await?;
     }
     let usage = json!({"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12});
     chunk(socket, &event(json!({}), json!("stop"), usage)).await?;
     let done = "data: [DONE]\n\n";
-    socket.write_all(format!("{:x}\r\n{done}\r\n0\r\n\r\n", done.len()).as_bytes()).await
+    socket
+        .write_all(format!("{:x}\r\n{done}\r\n0\r\n\r\n", done.len()).as_bytes())
+        .await
 }
 
 async fn chunk(socket: &mut TcpStream, event: &Value) -> std::io::Result<()> {
     let data = format!("data: {event}\n\n");
-    socket.write_all(format!("{:x}\r\n{data}\r\n", data.len()).as_bytes()).await
+    socket
+        .write_all(format!("{:x}\r\n{data}\r\n", data.len()).as_bytes())
+        .await
 }
 
 /// Extraction as a model would do it: every statement with "my" or "I" in the message is a fact.
 fn facts(question: &str) -> String {
-    let document = question.trim().trim_start_matches("<data>").trim_end_matches("</data>");
+    let document = question
+        .trim()
+        .trim_start_matches("<data>")
+        .trim_end_matches("</data>");
     let document: Value = serde_json::from_str(document).expect("the extraction's document");
     let said = document["message"].as_str().expect("the message");
     let facts: Vec<Value> = said
         .split_inclusive(['.', '!', '?'])
         .map(str::trim)
-        .filter(|s| s.split(' ').any(|w| w.eq_ignore_ascii_case("my") || w == "I") && !s.ends_with('?'))
+        .filter(|s| {
+            s.split(' ')
+                .any(|w| w.eq_ignore_ascii_case("my") || w == "I")
+                && !s.ends_with('?')
+        })
         .map(|s| json!({"text": s, "quote": s}))
         .collect();
     json!({ "facts": facts }).to_string()

@@ -13,7 +13,13 @@ const CANARY: &str = "zyxwv-canary-4711-qponm";
 /// The canary in the forms in which it could lie around.
 fn forms(canary: &str) -> Vec<Vec<u8>> {
     let utf16 = |swap: bool| -> Vec<u8> {
-        let order = |u: u16| if swap { u.to_be_bytes() } else { u.to_le_bytes() };
+        let order = |u: u16| {
+            if swap {
+                u.to_be_bytes()
+            } else {
+                u.to_le_bytes()
+            }
+        };
         canary.encode_utf16().flat_map(order).collect()
     };
     let hex: String = canary.bytes().map(|b| format!("{b:02x}")).collect();
@@ -39,15 +45,26 @@ fn base64(bytes: &[u8]) -> String {
     bytes
         .chunks(3)
         .flat_map(|chunk| {
-            let bits = chunk.iter().fold(0_u32, |n, b| (n << 8) | u32::from(*b)) << (8 * (3 - chunk.len()));
+            let bits = chunk.iter().fold(0_u32, |n, b| (n << 8) | u32::from(*b))
+                << (8 * (3 - chunk.len()));
             (0..4).map(move |i| char::from(ALPHABET[(bits >> (18 - 6 * i)) as usize & 63]))
         })
         .collect()
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).expect("folder").map(|e| e.expect("entry").path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+    let entries = std::fs::read_dir(folder)
+        .expect("folder")
+        .map(|e| e.expect("entry").path());
+    entries
+        .flat_map(|path| {
+            if path.is_dir() {
+                files(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
 }
 
 /// Where the canary lies.
@@ -55,7 +72,12 @@ fn finds(server: &Server, canary: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut places: Vec<(String, Vec<u8>)> = files(server.data.path())
         .into_iter()
-        .map(|path| (path.display().to_string(), std::fs::read(&path).expect("file")))
+        .map(|path| {
+            (
+                path.display().to_string(),
+                std::fs::read(&path).expect("file"),
+            )
+        })
         .collect();
     places.push(("log".to_owned(), server.log()));
     for (place, bytes) in places {
@@ -84,22 +106,45 @@ async fn incognito_leaves_nothing_on_disk_and_nothing_in_the_log() {
     let mut server = traced(&model).await;
     let ada = server.sign_up("ada").await;
     let session = ada.session("incognito").await;
-    ada.chat(&session, &format!("My secret word is {CANARY}.")).await;
+    ada.chat(&session, &format!("My secret word is {CANARY}."))
+        .await;
     let again = ada.chat(&session, "What did I say?").await;
-    assert_eq!((&again["memories_used"], &again["memories_extracted"]), (&json!(0), &json!(false)));
+    assert_eq!(
+        (&again["memories_used"], &again["memories_extracted"]),
+        (&json!(0), &json!(false))
+    );
     let path = format!("/api/v1/chat/{session}/stream");
-    ada.post(&path, &json!({"message": format!("[cut] one two three four {CANARY}")})).await;
-    ada.post(&path, &json!({"message": format!("[429] {CANARY}")})).await;
+    ada.post(
+        &path,
+        &json!({"message": format!("[cut] one two three four {CANARY}")}),
+    )
+    .await;
+    ada.post(&path, &json!({"message": format!("[429] {CANARY}")}))
+        .await;
     let too_long = format!("{CANARY}{}", "x".repeat(10_001));
-    ada.post(&path, &json!({"message": too_long})).await.is_problem(422, "validation_failed");
-    ada.post(&path, &json!({"message": 1, CANARY: CANARY})).await;
+    ada.post(&path, &json!({"message": too_long}))
+        .await
+        .is_problem(422, "validation_failed");
+    ada.post(&path, &json!({"message": 1, CANARY: CANARY}))
+        .await;
 
     // The conversation goes on, from memory alone.
-    let seen = model.chats().iter().any(|c| c.body.to_string().contains(CANARY) && c.question() == "What did I say?");
+    let seen = model
+        .chats()
+        .iter()
+        .any(|c| c.body.to_string().contains(CANARY) && c.question() == "What did I say?");
     assert!(seen, "the model sees the earlier ephemeral turn");
-    assert_eq!(finds(&server, CANARY), Vec::<String>::new(), "while it runs");
+    assert_eq!(
+        finds(&server, CANARY),
+        Vec::<String>::new(),
+        "while it runs"
+    );
     assert!(server.stop(), "it stops well");
-    assert_eq!(finds(&server, CANARY), Vec::<String>::new(), "after it has stopped");
+    assert_eq!(
+        finds(&server, CANARY),
+        Vec::<String>::new(),
+        "after it has stopped"
+    );
     assert!(!server.log().is_empty(), "there is a log");
 }
 
@@ -110,14 +155,30 @@ async fn normal_mode_is_found_on_disk_but_never_in_the_log() {
     let ada = server.sign_up("ada").await;
     let profile = ada.default_profile().await;
     let session = ada.session("normal").await;
-    ada.chat(&session, &format!("My secret word is {CANARY}.")).await;
+    ada.chat(&session, &format!("My secret word is {CANARY}."))
+        .await;
     ada.wait_for_memories(&profile, 1).await;
-    ada.post(&format!("/api/v1/memory-profiles/{profile}/memories/search"), &json!({"query": CANARY})).await;
-    ada.post(&format!("/api/v1/memory-profiles/{profile}/memories"), &json!({"content": format!("I {CANARY}")})).await;
-    ada.post(&format!("/api/v1/chat/{session}"), &json!({"message": format!("[429] {CANARY}")})).await;
+    ada.post(
+        &format!("/api/v1/memory-profiles/{profile}/memories/search"),
+        &json!({"query": CANARY}),
+    )
+    .await;
+    ada.post(
+        &format!("/api/v1/memory-profiles/{profile}/memories"),
+        &json!({"content": format!("I {CANARY}")}),
+    )
+    .await;
+    ada.post(
+        &format!("/api/v1/chat/{session}"),
+        &json!({"message": format!("[429] {CANARY}")}),
+    )
+    .await;
     assert!(server.stop());
     let found = finds(&server, CANARY);
-    assert!(found.iter().any(|place| place.contains("memorychat.db")), "the control: {found:?}");
+    assert!(
+        found.iter().any(|place| place.contains("memorychat.db")),
+        "the control: {found:?}"
+    );
     assert!(!found.contains(&"log".to_owned()), "{found:?}");
 }
 
@@ -133,7 +194,10 @@ async fn passwords_and_tokens_are_neither_stored_nor_logged() {
         assert_eq!(finds(&server, secret), Vec::<String>::new());
     }
     let log = String::from_utf8_lossy(&server.log()).into_owned();
-    assert!(!log.contains("ada@example.org"), "addresses are no log matter");
+    assert!(
+        !log.contains("ada@example.org"),
+        "addresses are no log matter"
+    );
 }
 
 #[tokio::test]
@@ -154,24 +218,45 @@ async fn an_incognito_turn_makes_one_call_and_it_is_the_models() {
     assert_eq!(calls.len(), 1, "{calls:?}");
     assert!(calls[0].path.ends_with("/chat/completions") && !calls[0].is_extraction());
     for field in ["user", "metadata", "prompt_cache_key", "safety_identifier"] {
-        assert!(calls[0].body.get(field).is_none(), "{field} would name the person");
+        assert!(
+            calls[0].body.get(field).is_none(),
+            "{field} would name the person"
+        );
     }
 }
 
 /// Every row of a table, whatever its columns.
 async fn rows(database: &Path, table: &str) -> Vec<String> {
     use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
-    let db = Database::connect(format!("sqlite://{}?mode=ro", database.display())).await.expect("database");
-    let columns = Statement::from_string(DbBackend::Sqlite, format!("select name from pragma_table_info('{table}')"));
+    let db = Database::connect(format!("sqlite://{}?mode=ro", database.display()))
+        .await
+        .expect("database");
+    let columns = Statement::from_string(
+        DbBackend::Sqlite,
+        format!("select name from pragma_table_info('{table}')"),
+    );
     let columns = db.query_all_raw(columns).await.expect("columns");
     let quoted: Vec<String> = columns
         .iter()
-        .map(|row| format!("quote(\"{}\")", row.try_get::<String>("", "name").expect("name")))
+        .map(|row| {
+            format!(
+                "quote(\"{}\")",
+                row.try_get::<String>("", "name").expect("name")
+            )
+        })
         .collect();
     assert!(!quoted.is_empty(), "no table {table}");
-    let sql = format!("select {} as line from {table} order by 1", quoted.join(" || '|' || "));
-    let rows = db.query_all_raw(Statement::from_string(DbBackend::Sqlite, sql)).await.expect("rows");
-    rows.iter().map(|row| row.try_get::<String>("", "line").expect("line")).collect()
+    let sql = format!(
+        "select {} as line from {table} order by 1",
+        quoted.join(" || '|' || ")
+    );
+    let rows = db
+        .query_all_raw(Statement::from_string(DbBackend::Sqlite, sql))
+        .await
+        .expect("rows");
+    rows.iter()
+        .map(|row| row.try_get::<String>("", "line").expect("line"))
+        .collect()
 }
 
 #[tokio::test]
@@ -191,9 +276,14 @@ async fn a_paused_turn_changes_no_memory_and_no_index_row() {
     for table in tables {
         before.push(rows(&database, table).await);
     }
-    assert!(!before[0].is_empty() && !before[1].is_empty(), "there is something to compare");
+    assert!(
+        !before[0].is_empty() && !before[1].is_empty(),
+        "there is something to compare"
+    );
     let paused = ada.session("pause_memories").await;
-    let answer = ada.chat(&paused, "My cat is called Tom. What is my dog called?").await;
+    let answer = ada
+        .chat(&paused, "My cat is called Tom. What is my dog called?")
+        .await;
     assert_ne!(answer["memories_used"], 0, "it still recalls");
     assert_eq!(answer["memories_extracted"], false);
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
@@ -202,12 +292,31 @@ async fn a_paused_turn_changes_no_memory_and_no_index_row() {
     }
 
     // Resumed, the paused words stay out of every extraction, as context too.
-    ada.patch(&format!("/api/v1/sessions/{paused}"), &json!({"privacy_mode": "normal"})).await.expect(StatusCode::OK);
+    ada.patch(
+        &format!("/api/v1/sessions/{paused}"),
+        &json!({"privacy_mode": "normal"}),
+    )
+    .await
+    .expect(StatusCode::OK);
     ada.chat(&paused, "My parrot is called Kiwi.").await;
     ada.wait_for_memories(&profile, 2).await;
-    let extractions: Vec<_> = model.calls().into_iter().filter(|c| c.is_extraction()).collect();
-    assert!(extractions.iter().any(|c| c.body.to_string().contains("Kiwi")), "the control");
-    assert!(!extractions.iter().any(|c| c.body.to_string().contains("Tom")), "paused words reached an extraction");
+    let extractions: Vec<_> = model
+        .calls()
+        .into_iter()
+        .filter(|c| c.is_extraction())
+        .collect();
+    assert!(
+        extractions
+            .iter()
+            .any(|c| c.body.to_string().contains("Kiwi")),
+        "the control"
+    );
+    assert!(
+        !extractions
+            .iter()
+            .any(|c| c.body.to_string().contains("Tom")),
+        "paused words reached an extraction"
+    );
 }
 
 #[tokio::test]
@@ -218,14 +327,24 @@ async fn leaving_incognito_drops_the_ephemeral_turns() {
     let session = ada.session("normal").await;
     let path = format!("/api/v1/sessions/{session}");
     ada.chat(&session, "Hello there").await;
-    ada.patch(&path, &json!({"privacy_mode": "incognito"})).await.expect(StatusCode::OK);
+    ada.patch(&path, &json!({"privacy_mode": "incognito"}))
+        .await
+        .expect(StatusCode::OK);
     ada.chat(&session, &format!("My secret is {CANARY}")).await;
     let listed = ada.get(&format!("{path}/messages")).await;
     assert!(listed.text.contains("Hello there") && !listed.text.contains(CANARY));
-    ada.patch(&path, &json!({"privacy_mode": "normal"})).await.expect(StatusCode::OK);
+    ada.patch(&path, &json!({"privacy_mode": "normal"}))
+        .await
+        .expect(StatusCode::OK);
     ada.chat(&session, "And now?").await;
     let last = model.chats().pop().expect("a call");
-    assert!(!last.body.to_string().contains(CANARY), "shown to the model again");
-    assert!(last.body.to_string().contains("Hello there"), "stored history stays");
+    assert!(
+        !last.body.to_string().contains(CANARY),
+        "shown to the model again"
+    );
+    assert!(
+        last.body.to_string().contains("Hello there"),
+        "stored history stays"
+    );
     assert_eq!(finds(&server, CANARY), Vec::<String>::new());
 }

@@ -7,18 +7,30 @@ use crate::model_server::ModelServer;
 
 fn tour() -> String {
     let readme = include_str!("../../../../README.md");
-    let block = readme.split_once("<!-- tour -->\n```sh\n").expect("the tour").1;
+    let block = readme
+        .split_once("<!-- tour -->\n```sh\n")
+        .expect("the tour")
+        .1;
     block.split_once("\n```").expect("its end").0.to_owned()
 }
 
 async fn run(server: &Server) -> String {
     let api = format!("{}/api/v1", server.base);
     let output = tokio::task::spawn_blocking(move || {
-        Command::new("bash").arg("-c").arg(tour()).env("API", api).output().expect("bash")
+        Command::new("bash")
+            .arg("-c")
+            .arg(tour())
+            .env("API", api)
+            .output()
+            .expect("bash")
     });
     let output = output.await.expect("ran");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{text}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     text
 }
 
@@ -27,11 +39,17 @@ fn shows_what_it_promises(text: &str) {
     assert!(text.contains("\"memories_extracted\":true"), "{text}");
     assert!(text.contains("\"memories_extracted\":false"), "{text}");
     let lists: Vec<&str> = text.lines().filter(|l| l.starts_with('[')).collect();
-    assert!(lists.iter().any(|l| *l == "[]"), "incognito messages are not listed: {text}");
+    assert!(
+        lists.iter().any(|l| *l == "[]"),
+        "incognito messages are not listed: {text}"
+    );
     let last = lists.last().expect("the last list of memories");
     assert!(last.contains("Rex") && last.contains("peanuts"), "{last}");
     assert!(!last.contains("Tom") && !last.contains("party"), "{last}");
-    let recalled = text.lines().filter(|l| l.contains("\"memories_used\"")).any(|l| !l.contains("\"memories_used\":0"));
+    let recalled = text
+        .lines()
+        .filter(|l| l.contains("\"memories_used\""))
+        .any(|l| !l.contains("\"memories_used\":0"));
     assert!(recalled, "a later session recalls: {text}");
     assert!(text.trim_end().ends_with("data: [DONE]"), "{text}");
 }
