@@ -22,7 +22,7 @@ mod texts;
 
 use std::path::PathBuf;
 
-use adapter_local::{ModelId, Models};
+use adapter_local::{CANDLE_THREADS, ModelId, Models};
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
 
@@ -55,9 +55,18 @@ enum Part {
     Relay { upstream: String },
 }
 
-#[tokio::main]
-async fn main() -> Result<()> {
+fn main() -> Result<()> {
     let args = Args::parse();
+    // As `memorychat` does it: before the first thread is there.
+    let (name, value) = CANDLE_THREADS;
+    dotenvy::from_read(format!("{name}={value}\n").as_bytes())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(run(args))
+}
+
+async fn run(args: Args) -> Result<()> {
     match args.part {
         Some(Part::Serve) => return http::serve().await,
         Some(Part::Relay { upstream }) => return http::relay(upstream).await,
