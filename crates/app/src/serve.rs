@@ -19,7 +19,7 @@ use crate::models;
 use crate::say;
 use crate::settings::Settings;
 use crate::tasks::Tasks;
-use crate::wiring::Parts;
+use crate::wiring::{self, Parts};
 use crate::worker;
 
 /// How long running turns may take to end after a signal.
@@ -40,6 +40,7 @@ pub struct Application {
 impl Application {
     /// Opens everything and starts to listen. Local models that are missing are fetched first.
     pub async fn build(settings: &Settings) -> Result<Self> {
+        wiring::set_secrets(settings)?;
         let schema = if settings.migrate {
             Schema::Migrate
         } else {

@@ -38,5 +38,14 @@ pub fn start(settings: &Settings) -> Result<()> {
     } else {
         builder.try_init()
     };
-    started.map_err(|error| anyhow::anyhow!("logging cannot start: {error}"))
+    started.map_err(|error| anyhow::anyhow!("logging cannot start: {error}"))?;
+    std::panic::set_hook(Box::new(|panic| {
+        // The message could quote what people said; the place says enough.
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        tracing::error!(place, "a fault of this program");
+    }));
+    Ok(())
 }

@@ -18,7 +18,7 @@ use domain::memory::{
 };
 use domain::profile::ProfileService;
 use domain::session::{EphemeralLimits, RamTranscripts, SessionService};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::models::ChosenModels;
 use crate::probes::{DatabaseProbe, IndexProbe};
@@ -206,22 +206,24 @@ impl Parts {
     }
 }
 
-/// The secret of the tokens and that of the passwords. The one in the data folder serves for both, but
-/// a set token secret does not touch the passwords: it may be changed.
-fn secrets(settings: &Settings) -> Result<(SigningSecret, SigningSecret)> {
-    let set = |name: &str, value: Option<&secrecy::SecretString>| {
-        value
-            .map(|v| {
-                SigningSecret::from_setting(v.expose_secret()).with_context(|| name.to_owned())
-            })
-            .transpose()
+/// The secrets that are set, for tokens and for passwords; one line about a bad one.
+pub fn set_secrets(settings: &Settings) -> Result<(Option<SigningSecret>, Option<SigningSecret>)> {
+    let set = |name: &'static str, value: Option<&SecretString>| {
+        let secret = value.map(|value| SigningSecret::from_setting(value.expose_secret()));
+        secret.transpose().context(name)
     };
     let signing = set("JWT_SECRET_KEY", settings.auth.jwt_secret.as_ref())?;
     let password = set(
         "MEMORYCHAT_PASSWORD_KEY",
         settings.auth.password_key.as_ref(),
     )?;
-    match (signing, password) {
+    Ok((signing, password))
+}
+
+/// The secret of the tokens and that of the passwords. The one in the data folder serves for both, but
+/// a set token secret does not touch the passwords: it may be changed.
+fn secrets(settings: &Settings) -> Result<(SigningSecret, SigningSecret)> {
+    match set_secrets(settings)? {
         (Some(signing), Some(password)) => Ok((signing, password)),
         (signing, password) => {
             let kept = SigningSecret::load_or_create(&settings.data_dir)?;

@@ -1,17 +1,36 @@
 //! The command line: what it prints, and how it fails.
 
-use std::process::Output;
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use reqwest::StatusCode;
 
 use crate::harness::{Server, command};
 
-fn run(data: &std::path::Path, args: &[&str], settings: &[(&str, &str)]) -> Output {
-    command(data)
-        .args(args)
-        .envs(settings.iter().copied())
-        .output()
-        .expect("memorychat runs")
+/// Runs a command to its end; one that does not end is killed.
+fn run(data: &Path, args: &[&str], settings: &[(&str, &str)]) -> Output {
+    let mut command = command(data);
+    command.args(args).envs(settings.iter().copied());
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("memorychat runs");
+    let pid = child.id().to_string();
+    let (ended, wait) = mpsc::channel();
+    let guard = std::thread::spawn(move || {
+        if wait.recv_timeout(Duration::from_mins(2)).is_err() {
+            let _ = std::process::Command::new("kill")
+                .args(["-9", &pid])
+                .status();
+        }
+    });
+    let output = child.wait_with_output().expect("output");
+    ended.send(()).expect("a guard");
+    guard.join().expect("a guard");
+    output
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -45,7 +64,6 @@ fn config_check_prints_the_effective_settings_without_secrets() {
 
 #[test]
 fn a_mistake_is_one_plain_line() {
-    let data = tempfile::tempdir().expect("folder");
     let bad: &[(&[&str], &[(&str, &str)], &str)] = &[
         (&[], &[("MEMORYCHAT_PORT", "x")], "MEMORYCHAT_PORT"),
         (
@@ -71,6 +89,7 @@ fn a_mistake_is_one_plain_line() {
         ),
     ];
     for (args, settings, says) in bad {
+        let data = tempfile::tempdir().expect("folder");
         let quiet = [("MEMORYCHAT_MODELS_PULL", "false")];
         let settings: Vec<_> = settings.iter().chain(&quiet).copied().collect();
         let output = run(data.path(), args, &settings);

@@ -171,7 +171,7 @@ async fn accounts() {
             .expect("text")
             .starts_with("Bearer")
     );
-    refused.is_problem(401, "invalid_token");
+    refused.is_problem(401, "credential_required");
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ fn owned() -> Vec<Case> {
     vec![
         case("revokeApiKey", None),
         case("getMemoryProfile", None),
-        case("replaceMemoryProfile", json!({"name": "Mine now"})),
+        case("patchMemoryProfile", json!({"name": "Mine now"})),
         case("updateMemoryProfile", json!({"name": "Mine now"})),
         case("deleteMemoryProfile", None),
         case("setDefaultMemoryProfile", None),
@@ -55,11 +55,11 @@ fn owned() -> Vec<Case> {
             json!({"target_profile_id": "{own_profile}"}),
         ),
         case("getMemory", None),
-        case("replaceMemory", json!({"content": "I was here."})),
+        case("patchMemory", json!({"content": "I was here."})),
         case("updateMemory", json!({"content": "I was here."})),
         case("deleteMemory", None),
         case("getSession", None),
-        case("replaceSession", json!({"privacy_mode": "normal"})),
+        case("patchSession", json!({"privacy_mode": "normal"})),
         case("updateSession", json!({"privacy_mode": "normal"})),
         case("deleteSession", None),
         case("listMessages", None),
@@ -123,7 +123,7 @@ impl Things {
             ("{session_id}", session),
             ("{message_id}", id(&turn["user_message"])),
             ("{memory_id}", id(&memories[0])),
-            ("{key_id}", id(&key)),
+            ("{api_key_id}", id(&key)),
         ];
         Self { ids }
     }
@@ -192,7 +192,7 @@ async fn without_a_credential_every_operation_but_the_public_ones_is_401() {
     };
     for operation in operations(&nobody).await {
         let path = Things::nowhere(&operation.path);
-        for caller in [&nobody, &forger] {
+        for (caller, code) in [(&nobody, "credential_required"), (&forger, "invalid_token")] {
             let answer = send(caller, &operation, &path, Some(&json!({}))).await;
             if PUBLIC.contains(&operation.id.as_str()) {
                 assert!(
@@ -202,7 +202,7 @@ async fn without_a_credential_every_operation_but_the_public_ones_is_401() {
                     answer.text
                 );
             } else {
-                answer.is_problem(401, "invalid_token");
+                answer.is_problem(401, code);
             }
         }
     }

@@ -12,17 +12,17 @@ use tempfile::TempDir;
 use crate::model_server::ModelServer;
 
 /// A running `memorychat` with a data folder of its own.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub base: String,
-    pub data: TempDir,
+    pub(crate) base: String,
+    pub(crate) data: TempDir,
     settings: Vec<(String, String)>,
 }
 
 impl Server {
     /// Starts with a fresh data folder. Without other settings: no rate limits, local embeddings, chat
     /// by the local model.
-    pub async fn start(settings: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start(settings: &[(&str, &str)]) -> Self {
         let data = tempfile::tempdir().expect("data folder");
         let settings = settings
             .iter()
@@ -32,7 +32,7 @@ impl Server {
     }
 
     /// Starts with a model service at this address.
-    pub async fn with_model(model: &ModelServer) -> Self {
+    pub(crate) async fn with_model(model: &ModelServer) -> Self {
         Self::start(&[
             ("OPENAI_BASE_URL", &model.base),
             ("OPENAI_MODEL", "stand-in"),
@@ -76,13 +76,13 @@ impl Server {
     }
 
     /// `kill -9`, at once.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().expect("killed");
         self.child.wait().expect("reaped");
     }
 
     /// Kills it and starts it again on the same data folder.
-    pub async fn restart_after_kill(mut self) -> Self {
+    pub(crate) async fn restart_after_kill(mut self) -> Self {
         self.kill();
         let data = std::mem::replace(&mut self.data, tempfile::tempdir().expect("folder"));
         let settings = self.settings.clone();
@@ -91,7 +91,7 @@ impl Server {
     }
 
     /// Asks it to stop (SIGTERM) and waits; tells whether it ended well.
-    pub fn stop(&mut self) -> bool {
+    pub(crate) fn stop(&mut self) -> bool {
         let pid = self.child.id().to_string();
         Command::new("kill")
             .args(["-TERM", &pid])
@@ -101,12 +101,12 @@ impl Server {
     }
 
     /// Is the process alive?
-    pub fn is_alive(&mut self) -> bool {
+    pub(crate) fn is_alive(&mut self) -> bool {
         self.child.try_wait().expect("state").is_none()
     }
 
     /// What it logged; the file lies beside the data folder.
-    pub fn log(&self) -> Vec<u8> {
+    pub(crate) fn log(&self) -> Vec<u8> {
         std::fs::read(self.log_path()).expect("log")
     }
 
@@ -118,7 +118,7 @@ impl Server {
     }
 
     /// A caller without a credential.
-    pub fn anonymous(&self) -> Caller {
+    pub(crate) fn anonymous(&self) -> Caller {
         Caller {
             base: self.base.clone(),
             token: None,
@@ -127,7 +127,7 @@ impl Server {
     }
 
     /// A new user.
-    pub async fn sign_up(&self, name: &str) -> Caller {
+    pub(crate) async fn sign_up(&self, name: &str) -> Caller {
         let mut caller = self.anonymous();
         let body =
             json!({"email": format!("{name}@example.org"), "password": "correct horse battery"});
@@ -153,7 +153,7 @@ fn log_name(data: &Path) -> String {
 }
 
 /// The program with the settings that all tests share.
-pub fn command(data: &Path) -> Command {
+pub(crate) fn command(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_memorychat"));
     for (name, _) in std::env::vars_os() {
         let ours = name.to_string_lossy().into_owned();
@@ -178,43 +178,43 @@ pub fn command(data: &Path) -> Command {
 
 /// Somebody who calls the API.
 #[derive(Clone)]
-pub struct Caller {
-    pub base: String,
-    pub token: Option<String>,
-    pub client: Client,
+pub(crate) struct Caller {
+    pub(crate) base: String,
+    pub(crate) token: Option<String>,
+    pub(crate) client: Client,
 }
 
 /// An answer, read whole.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: reqwest::header::HeaderMap,
-    pub text: String,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) text: String,
 }
 
 impl Answer {
     /// The body as JSON, after a look at the status.
     #[track_caller]
-    pub fn expect(self, status: StatusCode) -> Value {
+    pub(crate) fn expect(self, status: StatusCode) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
         self.json()
     }
 
     /// A look at the status alone.
     #[track_caller]
-    pub fn expect_ok(&self) {
+    pub(crate) fn expect_ok(&self) {
         assert_eq!(self.status, StatusCode::OK, "{}", self.text);
     }
 
     /// The body as JSON.
     #[track_caller]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {}", self.text))
     }
 
     /// Checks that it is a problem of this status and code.
     #[track_caller]
-    pub fn is_problem(&self, status: u16, code: &str) {
+    pub(crate) fn is_problem(&self, status: u16, code: &str) {
         assert_eq!(self.status.as_u16(), status, "{}", self.text);
         let kind = self
             .headers
@@ -236,7 +236,7 @@ impl Answer {
 }
 
 impl Caller {
-    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+    pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let request = self.client.request(method, format!("{}{path}", self.base));
         match &self.token {
             Some(token) => request.bearer_auth(token),
@@ -244,7 +244,7 @@ impl Caller {
         }
     }
 
-    pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+    pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
         let response = request.send().await.expect("an answer");
         let (status, headers) = (response.status(), response.headers().clone());
         Answer {
@@ -254,25 +254,25 @@ impl Caller {
         }
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(self.request(Method::GET, path)).await
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         self.send(self.request(Method::POST, path).json(body)).await
     }
 
-    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Answer {
         self.send(self.request(Method::PATCH, path).json(body))
             .await
     }
 
-    pub async fn delete(&self, path: &str) -> Answer {
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.send(self.request(Method::DELETE, path)).await
     }
 
     /// The id of the default profile.
-    pub async fn default_profile(&self) -> String {
+    pub(crate) async fn default_profile(&self) -> String {
         let profiles = self
             .get("/api/v1/memory-profiles")
             .await
@@ -286,7 +286,7 @@ impl Caller {
     }
 
     /// A new session in a mode.
-    pub async fn session(&self, mode: &str) -> String {
+    pub(crate) async fn session(&self, mode: &str) -> String {
         id(&self
             .post("/api/v1/sessions", &json!({"privacy_mode": mode}))
             .await
@@ -294,7 +294,7 @@ impl Caller {
     }
 
     /// A turn.
-    pub async fn chat(&self, session: &str, message: &str) -> Value {
+    pub(crate) async fn chat(&self, session: &str, message: &str) -> Value {
         let path = format!("/api/v1/chat/{session}");
         self.post(&path, &json!({"message": message}))
             .await
@@ -302,7 +302,7 @@ impl Caller {
     }
 
     /// The texts of a profile's memories, newest first.
-    pub async fn memories(&self, profile: &str) -> Vec<String> {
+    pub(crate) async fn memories(&self, profile: &str) -> Vec<String> {
         let path = format!("/api/v1/memory-profiles/{profile}/memories");
         let memories = self.get(&path).await.expect(StatusCode::OK);
         let text = |m: &Value| m["memory"].as_str().expect("text").to_owned();
@@ -315,7 +315,7 @@ impl Caller {
     }
 
     /// Waits until a profile holds this many memories: learning happens in the background.
-    pub async fn wait_for_memories(&self, profile: &str, count: usize) -> Vec<String> {
+    pub(crate) async fn wait_for_memories(&self, profile: &str, count: usize) -> Vec<String> {
         for _ in 0..600 {
             let memories = self.memories(profile).await;
             if memories.len() >= count {
@@ -332,7 +332,7 @@ impl Caller {
 
 /// The `id` of an object.
 #[track_caller]
-pub fn id(object: &Value) -> String {
+pub(crate) fn id(object: &Value) -> String {
     object["id"]
         .as_str()
         .unwrap_or_else(|| panic!("no id in {object}"))

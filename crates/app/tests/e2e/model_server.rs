@@ -10,14 +10,14 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// A call, as it arrived.
 #[derive(Debug, Clone)]
-pub struct Call {
-    pub path: String,
-    pub body: Value,
+pub(crate) struct Call {
+    pub(crate) path: String,
+    pub(crate) body: Value,
 }
 
 impl Call {
     /// The words of the last message.
-    pub fn question(&self) -> String {
+    pub(crate) fn question(&self) -> String {
         let messages = self.body["messages"]
             .as_array()
             .cloned()
@@ -30,19 +30,19 @@ impl Call {
     }
 
     /// Is it an extraction, not a chat?
-    pub fn is_extraction(&self) -> bool {
+    pub(crate) fn is_extraction(&self) -> bool {
         self.body.get("response_format").is_some()
     }
 }
 
 /// The stand-in; it ends with the test's runtime.
-pub struct ModelServer {
-    pub base: String,
+pub(crate) struct ModelServer {
+    pub(crate) base: String,
     calls: Arc<Mutex<Vec<Call>>>,
 }
 
 impl ModelServer {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
         let base = format!("http://{}/v1", listener.local_addr().expect("address"));
         let calls = Arc::new(Mutex::new(Vec::new()));
@@ -63,12 +63,12 @@ impl ModelServer {
     }
 
     /// All calls so far.
-    pub fn calls(&self) -> Vec<Call> {
+    pub(crate) fn calls(&self) -> Vec<Call> {
         self.calls.lock().expect("calls").clone()
     }
 
     /// Calls for an answer, extraction left out.
-    pub fn chats(&self) -> Vec<Call> {
+    pub(crate) fn chats(&self) -> Vec<Call> {
         self.calls()
             .into_iter()
             .filter(|c| c.path.ends_with("/chat/completions") && !c.is_extraction())
