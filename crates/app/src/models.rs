@@ -171,6 +171,8 @@ async fn local_chat(settings: &Settings, weights: &Models) -> Result<(Arc<dyn Ch
         max_tokens: local.max_tokens,
         context_tokens: local.context_tokens,
         concurrent: local.concurrent,
+        // Small models ramble at more.
+        temperature: 0.2,
         ..LocalChatConfig::default()
     };
     let weights = weights.clone();

@@ -1,5 +1,7 @@
 //! Where log events go.
 
+use std::io::IsTerminal;
+
 use anyhow::{Context, Result};
 use tracing_subscriber::EnvFilter;
 
@@ -32,6 +34,7 @@ pub fn start(settings: &Settings) -> Result<()> {
     filter = filter.add_directive("sqlx::query=off".parse()?);
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     let started = if settings.log_json {
         builder.json().try_init()

@@ -45,12 +45,23 @@ pub(crate) fn memory(n: usize) -> String {
     format!("{person} {act} in {place} {time}.")
 }
 
-/// A question that was not asked before in this process.
+/// A question of usual length, about ten words, that was not asked before in this process; eight
+/// thousand of them.
 pub(crate) fn new_question() -> String {
     static ASKED: AtomicUsize = AtomicUsize::new(0);
-    let [person, act, place, time] = combination(ASKED.fetch_add(1, Ordering::Relaxed));
+    let [person, act, place, _] = combination(ASKED.fetch_add(1, Ordering::Relaxed));
     let person = person
         .strip_prefix("My")
         .map_or(person.to_owned(), |rest| format!("my{rest}"));
-    format!("Who told me that {person} {act} in {place} {time}?")
+    format!("Was it in {place} that {person} {act}?")
+}
+
+/// The n-th text of so many words.
+pub(crate) fn of_length(n: usize, words: usize) -> String {
+    let sentences: Vec<String> = (0..=words / 5).map(|more| memory(n + more)).collect();
+    let text: Vec<&str> = sentences
+        .iter()
+        .flat_map(|sentence| sentence.split(' '))
+        .collect();
+    text[..words.min(text.len())].join(" ")
 }

@@ -89,16 +89,15 @@ impl Caller {
 
     /// One question and its answer, streamed and read to the end.
     pub(super) async fn ask(&self, target: Target) -> Result<()> {
-        let question = texts::new_question();
         let request = match target {
-            Target::Upstream => self.completion(&self.places.upstream, &question),
-            Target::Relay => self.completion(&self.places.relay, &question),
+            Target::Upstream => self.completion(&self.places.upstream),
+            Target::Relay => self.completion(&self.places.relay),
             Target::Turn(mode) => {
                 let session = self.sessions.iter().find(|(of, _)| *of == mode);
                 let (_, session) = session.context("no session of this mode")?;
                 self.post(
                     &format!("/chat/{session}/stream"),
-                    &json!({"message": question}),
+                    &json!({"message": texts::new_question()}),
                 )
             }
         };
@@ -118,8 +117,8 @@ impl Caller {
         Ok(())
     }
 
-    fn completion(&self, base: &str, question: &str) -> reqwest::RequestBuilder {
-        let messages = json!([{"role": "user", "content": question}]);
+    fn completion(&self, base: &str) -> reqwest::RequestBuilder {
+        let messages = json!([{"role": "user", "content": texts::memory(0)}]);
         let body = json!({"model": "stand-in", "stream": true, "messages": messages});
         self.http
             .post(format!("{base}/chat/completions"))

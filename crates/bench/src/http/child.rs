@@ -122,6 +122,8 @@ pub(crate) async fn relay(upstream: String) -> Result<()> {
             .app_data(to.clone())
             .default_service(web::to(pass))
     })
+    // Else small chunks wait for each other's acknowledgement.
+    .tcp_nodelay(true)
     .bind(("127.0.0.1", 0))?;
     for address in server.addrs() {
         println!("the pass-through listens on http://{address}");

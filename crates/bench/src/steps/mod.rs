@@ -11,10 +11,11 @@ use std::time::Instant;
 
 use adapter_local::{LocalEmbedder, Models};
 use anyhow::Result;
-use domain::memory::Embedder;
+use domain::memory::{Embedder, EmbeddingPurpose};
 
-use crate::machine;
-use crate::stats::figure;
+use crate::stats::{Samples, figure};
+use crate::table::Table;
+use crate::{machine, texts};
 use report::Measured;
 use seed::Vectors;
 use stage::Stage;
@@ -77,7 +78,28 @@ pub(crate) async fn run(models: &Models, quick: bool) -> Result<()> {
         plan.real_vectors,
     );
     aim(&measured);
+    println!("{}", lengths(&*embedder, plan.rounds / 2).await?);
     Ok(())
+}
+
+/// What a question costs by its length: embedding is most of a turn.
+async fn lengths(embedder: &dyn Embedder, rounds: usize) -> Result<Table> {
+    let mut measured = [5, 10, 20, 40].map(|words| (words, Samples::default()));
+    for round in 0..rounds {
+        for (words, samples) in &mut measured {
+            let question = texts::of_length(round, *words);
+            let start = Instant::now();
+            embedder
+                .embed(vec![question], EmbeddingPurpose::Query)
+                .await?;
+            samples.push_time(start.elapsed());
+        }
+    }
+    let mut table = Table::new(["embed a new question of", "ms: median (p90)"]);
+    for (words, samples) in &measured {
+        table.row([format!("{words} words"), report::cell(samples)]);
+    }
+    Ok(table)
 }
 
 async fn prepare(plan: &Plan, embedder: &Arc<dyn Embedder>) -> Result<Vec<(Stage, Measured)>> {

@@ -97,9 +97,7 @@ pub(super) fn table(measured: &[(usize, Measured)]) -> Table {
     for (name, samples) in ROWS {
         let samples: Vec<Samples> = measured.iter().map(|(_, m)| samples(m)).collect();
         let least = samples.first().map_or(f64::NAN, Samples::median);
-        let cells = samples
-            .iter()
-            .map(|s| format!("{} ({})", figure(s.median()), figure(s.quantile(0.9))));
+        let cells = samples.iter().map(cell);
         let growth = samples
             .iter()
             .skip(1)
@@ -111,4 +109,13 @@ pub(super) fn table(measured: &[(usize, Measured)]) -> Table {
         );
     }
     table
+}
+
+/// The median, with the 90th percentile.
+pub(super) fn cell(samples: &Samples) -> String {
+    format!(
+        "{} ({})",
+        figure(samples.median()),
+        figure(samples.quantile(0.9))
+    )
 }

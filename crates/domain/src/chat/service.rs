@@ -40,8 +40,7 @@ pub struct TurnConfig {
 impl Default for TurnConfig {
     fn default() -> Self {
         Self {
-            instructions: "You are a helpful assistant. Answer in the language of the user."
-                .to_owned(),
+            instructions: "You are a helpful assistant.".to_owned(),
             memories: 5,
             history: 10,
             flush_bytes: 2048,
@@ -207,15 +206,9 @@ impl Inner {
         session: Session,
         question: &Question,
     ) -> Result<Turn, ChatError> {
-        let now = self.clock.now();
-        let question = self.message(
-            &session,
-            Role::User,
-            question.as_str(),
-            MessageStatus::Complete,
-            now,
-        );
-        let answer = self.message(&session, Role::Assistant, "", MessageStatus::Streaming, now);
+        let question = question.as_str();
+        let question = self.message(&session, Role::User, question, MessageStatus::Complete);
+        let answer = self.message(&session, Role::Assistant, "", MessageStatus::Streaming);
         let mut history = work
             .messages()
             .recent(session.id, self.config.history)
@@ -223,7 +216,7 @@ impl Inner {
         if session.mode.persists() {
             work.messages().add(&question).await?;
             work.messages().add(&answer).await?;
-            work.sessions().touch(session.id, now).await?;
+            work.sessions().touch(session.id, answer.created_at).await?;
             work.commit().await?;
         } else {
             drop(work);
@@ -251,7 +244,6 @@ impl Inner {
         role: Role,
         content: &str,
         status: MessageStatus,
-        now: OffsetDateTime,
     ) -> Message {
         Message {
             id: MessageId::new(self.ids.next()),
@@ -261,7 +253,7 @@ impl Inner {
             stamp: session.mode,
             status,
             reply: None,
-            created_at: now,
+            created_at: self.clock.now(),
         }
     }
 

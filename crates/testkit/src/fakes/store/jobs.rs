@@ -102,7 +102,10 @@ impl JobQueue for InMemoryStore {
 
     async fn release(&self) -> Result<u64, StoreError> {
         let release = |state: &mut State| {
-            let leased = state.jobs.iter_mut().filter(|row| row.leased_until.is_some());
+            let leased = state
+                .jobs
+                .iter_mut()
+                .filter(|row| row.leased_until.is_some());
             let released = leased.map(|row| {
                 row.leased_until = None;
                 row.attempts += 1;
