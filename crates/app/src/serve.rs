@@ -92,9 +92,10 @@ impl Application {
     /// What a person wants to know at start.
     pub fn banner(&self, settings: &Settings) -> String {
         let Self { address, parts, .. } = self;
-        let database = match settings.is_sqlite() {
-            true => settings.database_url.expose_secret().to_owned(),
-            false => parts.store.engine().to_owned(),
+        let database = if settings.is_sqlite() {
+            settings.database_url.expose_secret()
+        } else {
+            parts.store.engine()
         };
         format!(
             "MemoryChat {version} listens on http://{address}\n\

@@ -158,16 +158,15 @@ impl Settings {
     /// The effective values, one line each, secrets hidden.
     pub fn report(&self) -> String {
         let width = SETTINGS.iter().map(|s| s.name.len()).max().unwrap_or(0);
-        let mut lines = String::new();
-        for (setting, raw) in &self.shown {
+        let line = |(setting, raw): &(Setting, Option<sources::Raw>)| {
             let (text, from) = match raw {
                 Some(raw) if setting.secret => (hidden(&raw.text), raw.from.as_str()),
                 Some(raw) => (raw.text.clone(), raw.from.as_str()),
                 None => ("-".to_owned(), "not set"),
             };
-            lines.push_str(&format!("{:width$}  {text}  ({from})\n", setting.name));
-        }
-        lines
+            format!("{:width$}  {text}  ({from})", setting.name)
+        };
+        self.shown.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
     /// Does the database live in this process's own file?

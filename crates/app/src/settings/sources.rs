@@ -38,7 +38,7 @@ pub(crate) fn collect(
     }
     for (name, text) in environment {
         match known(&name) {
-            Some(name) => put(&mut values, name, text, "environment"),
+            Some(name) => put(&mut values, name, &text, "environment"),
             None if is_ours(&name) => mistakes.push(unknown(&name, "the environment")),
             None => {}
         }
@@ -47,7 +47,7 @@ pub(crate) fn collect(
 }
 
 /// An empty value means that nothing is set.
-fn put(values: &mut Values, name: &'static str, text: String, from: &str) {
+fn put(values: &mut Values, name: &'static str, text: &str, from: &str) {
     if !text.trim().is_empty() {
         values.insert(
             name,
@@ -100,7 +100,7 @@ fn read_file(path: &Path, values: &mut Values, mistakes: &mut Vec<String>) {
             continue;
         };
         match scalar(&value) {
-            Some(text) => put(values, name, text, &shown),
+            Some(text) => put(values, name, &text, &shown),
             None => mistakes.push(format!(
                 "{name}: must be a single value or a list of texts, in {shown}"
             )),
@@ -133,7 +133,7 @@ fn read_dotenv(path: &Path, values: &mut Values, mistakes: &mut Vec<String>) {
     for entry in entries {
         match entry {
             Ok((name, text)) => match known(&name) {
-                Some(name) => put(values, name, text, &shown),
+                Some(name) => put(values, name, &text, &shown),
                 None if is_ours(&name) => mistakes.push(unknown(&name, &shown)),
                 None => {}
             },

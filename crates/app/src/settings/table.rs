@@ -71,20 +71,17 @@ pub const SETTINGS: &[Setting] = &[
 
 /// The settings as a Markdown table.
 pub fn markdown() -> String {
-    let mut table = String::from("| setting | default | meaning |\n| --- | --- | --- |\n");
-    for Setting {
-        name,
-        default,
-        help,
-        ..
-    } in SETTINGS
-    {
-        let shown = if default.is_empty() {
-            String::new()
-        } else {
-            format!("`{default}`")
-        };
-        table.push_str(&format!("| `{name}` | {shown} | {help} |\n"));
-    }
-    table
+    let head = "| setting | default | meaning |\n| --- | --- | --- |\n";
+    let row = |Setting {
+                   name,
+                   default,
+                   help,
+                   ..
+               }: &Setting| match *default {
+        "" => format!("| `{name}` | | {help} |\n"),
+        default => format!("| `{name}` | `{default}` | {help} |\n"),
+    };
+    SETTINGS
+        .iter()
+        .fold(head.to_owned(), |table, setting| table + &row(setting))
 }

@@ -6,16 +6,11 @@ use serde_json::json;
 use crate::harness::Server;
 use crate::model_server::ModelServer;
 
-#[tokio::test]
-async fn bad_bodies_paths_and_queries_are_4xx_problems() {
-    let model = ModelServer::start().await;
-    let mut server = Server::with_model(&model).await;
-    let ada = server.sign_up("ada").await;
-    let session = ada.session("normal").await;
-    let profile = ada.default_profile().await;
+/// What no route accepts.
+fn bad_bodies() -> Vec<Vec<u8>> {
     let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
     let huge = format!("{{\"message\":\"{}\"}}", "x".repeat(3_000_000));
-    let bodies: Vec<Vec<u8>> = vec![
+    vec![
         b"".to_vec(),
         b"{".to_vec(),
         b"null".to_vec(),
@@ -37,7 +32,16 @@ async fn bad_bodies_paths_and_queries_are_4xx_problems() {
         b"{\"user_id\":\"00000000-0000-7000-8000-000000000000\"}".to_vec(),
         deep.into_bytes(),
         huge.into_bytes(),
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn bad_bodies_are_4xx_problems() {
+    let model = ModelServer::start().await;
+    let mut server = Server::with_model(&model).await;
+    let ada = server.sign_up("ada").await;
+    let session = ada.session("normal").await;
+    let profile = ada.default_profile().await;
     let routes = [
         (Method::POST, "/api/v1/auth/signup".to_owned()),
         (Method::POST, "/api/v1/auth/login".to_owned()),
@@ -59,7 +63,7 @@ async fn bad_bodies_paths_and_queries_are_4xx_problems() {
         ),
     ];
     for (method, path) in &routes {
-        for body in &bodies {
+        for body in &bad_bodies() {
             let request = ada
                 .request(method.clone(), path)
                 .header("content-type", "application/json");
@@ -95,6 +99,16 @@ async fn bad_bodies_paths_and_queries_are_4xx_problems() {
             "{path}"
         );
     }
+    assert!(server.is_alive());
+}
+
+#[tokio::test]
+async fn bad_paths_and_queries_are_4xx_problems() {
+    let model = ModelServer::start().await;
+    let mut server = Server::with_model(&model).await;
+    let ada = server.sign_up("ada").await;
+    let session = ada.session("normal").await;
+    let profile = ada.default_profile().await;
     let queries = [
         format!("/api/v1/sessions?limit={}", u64::MAX),
         "/api/v1/sessions?limit=-5".to_owned(),

@@ -33,6 +33,13 @@ fn run(data: &Path, args: &[&str], settings: &[(&str, &str)]) -> Output {
     output
 }
 
+/// Arguments, settings, and what the one line says.
+type Mistake = (
+    &'static [&'static str],
+    &'static [(&'static str, &'static str)],
+    &'static str,
+);
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -64,7 +71,7 @@ fn config_check_prints_the_effective_settings_without_secrets() {
 
 #[test]
 fn a_mistake_is_one_plain_line() {
-    let bad: &[(&[&str], &[(&str, &str)], &str)] = &[
+    let bad: &[Mistake] = &[
         (&[], &[("MEMORYCHAT_PORT", "x")], "MEMORYCHAT_PORT"),
         (
             &["serve"],

@@ -1,6 +1,8 @@
 //! The real program, end to end, with its embedded adapters: what a client sees, and what is left on
 //! disk.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+
 mod bad_input;
 mod cli;
 mod contract;

@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 
 use crate::harness::Server;
-use crate::model_server::ModelServer;
+use crate::model_server::{Call, ModelServer};
 
 const CANARY: &str = "zyxwv-canary-4711-qponm";
 
@@ -22,7 +22,11 @@ fn forms(canary: &str) -> Vec<Vec<u8>> {
         };
         canary.encode_utf16().flat_map(order).collect()
     };
-    let hex: String = canary.bytes().map(|b| format!("{b:02x}")).collect();
+    let hex: String = canary
+        .bytes()
+        .flat_map(|b| [b >> 4, b & 15])
+        .map(|n| char::from(b"0123456789abcdef"[usize::from(n)]))
+        .collect();
     let mut forms = vec![
         canary.as_bytes().to_vec(),
         utf16(false),
@@ -35,7 +39,7 @@ fn forms(canary: &str) -> Vec<Vec<u8>> {
     for shift in 0..3 {
         let padded = [&b"\0\0"[..shift], canary.as_bytes()].concat();
         let text = base64(&padded);
-        forms.push(text[4..text.len() - 4].as_bytes().to_vec());
+        forms.push(text.as_bytes()[4..text.len() - 4].to_vec());
     }
     forms
 }
@@ -303,7 +307,7 @@ async fn a_paused_turn_changes_no_memory_and_no_index_row() {
     let extractions: Vec<_> = model
         .calls()
         .into_iter()
-        .filter(|c| c.is_extraction())
+        .filter(Call::is_extraction)
         .collect();
     assert!(
         extractions

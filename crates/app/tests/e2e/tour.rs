@@ -40,7 +40,7 @@ fn shows_what_it_promises(text: &str) {
     assert!(text.contains("\"memories_extracted\":false"), "{text}");
     let lists: Vec<&str> = text.lines().filter(|l| l.starts_with('[')).collect();
     assert!(
-        lists.iter().any(|l| *l == "[]"),
+        lists.contains(&"[]"),
         "incognito messages are not listed: {text}"
     );
     let last = lists.last().expect("the last list of memories");

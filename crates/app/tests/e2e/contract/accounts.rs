@@ -4,7 +4,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use super::{USER, has_shape, start};
-use crate::harness::{Answer, Caller, id};
+use crate::harness::{Answer, Caller};
 
 #[tokio::test]
 async fn accounts() {

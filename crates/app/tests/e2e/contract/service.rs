@@ -3,7 +3,6 @@
 use reqwest::{Method, StatusCode};
 
 use super::start;
-use crate::harness::id;
 
 #[tokio::test]
 async fn docs_and_health() {

@@ -7,7 +7,7 @@ use super::{MESSAGE, SESSION, has_shape, start};
 use crate::harness::id;
 
 #[tokio::test]
-async fn sessions_and_messages() {
+async fn sessions() {
     let (_model, _server, ada) = start().await;
     let default = ada.default_profile().await;
     let made = ada
@@ -88,6 +88,36 @@ async fn sessions_and_messages() {
         );
     }
 
+    for method in [Method::PUT, Method::PATCH] {
+        let change = json!({"privacy_mode": "pause_memories"});
+        let changed = ada
+            .send(ada.request(method, &path).json(&change))
+            .await
+            .expect(StatusCode::OK);
+        assert_eq!(
+            (&changed["privacy_mode"], &changed["memory_profile_id"]),
+            (&json!("pause_memories"), &json!(default))
+        );
+    }
+    let gone = ada.delete(&path).await.expect(StatusCode::OK);
+    assert_eq!(gone["session_id"], session);
+    for left in [
+        path.clone(),
+        format!("{path}/messages"),
+        format!("{path}/summary"),
+    ] {
+        ada.get(&left).await.is_problem(404, "session_not_found");
+    }
+}
+
+#[tokio::test]
+async fn messages() {
+    let (_model, _server, ada) = start().await;
+    let session = ada.session("normal").await;
+    let path = format!("/api/v1/sessions/{session}");
+    for n in 0..4 {
+        ada.chat(&session, &format!("Hello {n}")).await;
+    }
     let messages = ada.get(&format!("{path}/messages")).await.json();
     let messages = messages.as_array().expect("a bare array");
     assert_eq!(messages.len(), 8);
@@ -129,25 +159,4 @@ async fn sessions_and_messages() {
         (&json!(8), &json!(4))
     );
     assert_eq!(ada.get(&path).await.json()["message_count"], 8);
-
-    for method in [Method::PUT, Method::PATCH] {
-        let change = json!({"privacy_mode": "pause_memories"});
-        let changed = ada
-            .send(ada.request(method, &path).json(&change))
-            .await
-            .expect(StatusCode::OK);
-        assert_eq!(
-            (&changed["privacy_mode"], &changed["memory_profile_id"]),
-            (&json!("pause_memories"), &json!(default))
-        );
-    }
-    let gone = ada.delete(&path).await.expect(StatusCode::OK);
-    assert_eq!(gone["session_id"], session);
-    for left in [
-        path.clone(),
-        format!("{path}/messages"),
-        format!("{path}/summary"),
-    ] {
-        ada.get(&left).await.is_problem(404, "session_not_found");
-    }
 }

@@ -4,7 +4,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::{MEMORY, MESSAGE, has_shape, start};
-use crate::harness::{Server, id};
+use crate::harness::Server;
 
 #[tokio::test]
 async fn a_turn() {
