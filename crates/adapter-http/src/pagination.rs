@@ -49,10 +49,10 @@ pub(crate) struct Limits {
     pub(crate) max: u32,
 }
 
-/// Paging parameters of the long lists, which give 100 items by default and 500 at most.
+/// Paging parameters of the messages of a session: 100 by default and 500 at most.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct PageQuery {
+pub(crate) struct MessagesQuery {
     /// At most this many items.
     #[param(minimum = 1, maximum = 500, default = 100)]
     limit: Option<i64>,
@@ -64,7 +64,7 @@ pub(crate) struct PageQuery {
     cursor: Option<String>,
 }
 
-impl PageQuery {
+impl MessagesQuery {
     /// The page meant.
     pub(crate) fn page(&self) -> Result<PageRequest, BadPage> {
         let limits = Limits {

@@ -9,14 +9,14 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 pub(crate) use self::wire::RecalledResponse;
 use self::wire::{
-    CopiedResponse, CopyMemoriesRequest, FoundResponse, MemoriesDeletedResponse,
+    CopiedResponse, CopyMemoriesRequest, FoundResponse, MemoriesDeletedResponse, MemoriesQuery,
     MemoryDeletedResponse, MemoryRequest, MemoryResponse, SearchRequest,
 };
 use super::tags;
 use super::wire::{MemoryPath, ProfilePath};
 use crate::auth::Caller;
 use crate::extract::{JsonBody, PathOf, QueryOf};
-use crate::pagination::{Listing, PageQuery};
+use crate::pagination::Listing;
 use crate::{Api, Problem};
 
 /// Registers the routes of this module.
@@ -37,7 +37,7 @@ pub(super) fn configure(config: &mut ServiceConfig) {
 ///
 /// The memories of a profile, newest first.
 #[utoipa::path(
-    operation_id = "listMemories", tag = tags::MEMORIES, params(ProfilePath, PageQuery),
+    operation_id = "listMemories", tag = tags::MEMORIES, params(ProfilePath, MemoriesQuery),
     responses((status = OK, description = "A page of memories.", body = [MemoryResponse],
         headers(("Link" = String, description = "`rel=\"next\"`: the next page; absent on the last one."))))
 )]
@@ -46,7 +46,7 @@ async fn list_memories(
     api: Data<Api>,
     caller: Caller,
     path: PathOf<ProfilePath>,
-    query: QueryOf<PageQuery>,
+    query: QueryOf<MemoriesQuery>,
 ) -> Result<Listing<MemoryResponse>, Problem> {
     let (user, profile) = (caller.reads()?, ProfileId::new(path.profile_id));
     let page = api.memories.list(user, profile, query.page()?).await?;

@@ -15,7 +15,7 @@ use super::wire::{
 };
 use crate::auth::Caller;
 use crate::extract::{PathOf, QueryOf};
-use crate::pagination::{Listing, PageQuery};
+use crate::pagination::{Listing, MessagesQuery};
 use crate::{Api, Problem};
 
 /// Registers the routes of this module.
@@ -86,7 +86,7 @@ pub(crate) struct MessageDeletedResponse {
 ///
 /// The stored messages of a session, oldest first; none for an incognito session.
 #[utoipa::path(
-    operation_id = "listMessages", tag = tags::MESSAGES, params(SessionPath, PageQuery),
+    operation_id = "listMessages", tag = tags::MESSAGES, params(SessionPath, MessagesQuery),
     responses((status = OK, description = "A page of messages.", body = [MessageResponse],
         headers(("Link" = String, description = "`rel=\"next\"`: the next page; absent on the last one."))))
 )]
@@ -95,7 +95,7 @@ async fn list_messages(
     api: Data<Api>,
     caller: Caller,
     path: PathOf<SessionPath>,
-    query: QueryOf<PageQuery>,
+    query: QueryOf<MessagesQuery>,
 ) -> Result<Listing<MessageResponse>, Problem> {
     let (user, id) = (caller.reads()?, SessionId::new(path.session_id));
     let page = api.sessions.messages(user, id, query.page()?).await?;

@@ -1,12 +1,40 @@
 //! Memories on the wire.
 
 use domain::memory::{Memory, MemorySource, RecallResult, Recalled};
+use domain::page::PageRequest;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::super::wire::{OriginName, Timestamp};
 use crate::pagination::{BadPage, Limits, page_request};
+
+/// Which memories to list. All of them, unless a page is asked for: a profile holds thousands, and
+/// clients that know no paging expect them whole.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct MemoriesQuery {
+    /// At most this many memories.
+    #[param(minimum = 1, maximum = 10_000, default = 10_000)]
+    limit: Option<i64>,
+    /// Skip this many memories.
+    #[param(minimum = 0, maximum = 1_000_000, default = 0)]
+    offset: Option<i64>,
+    /// Start of the page, taken from the `Link` header of the page before. Not together with `offset`.
+    #[param(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
+    cursor: Option<String>,
+}
+
+impl MemoriesQuery {
+    /// The page meant.
+    pub(super) fn page(&self) -> Result<PageRequest, BadPage> {
+        let limits = Limits {
+            default: 10_000,
+            max: 10_000,
+        };
+        page_request(limits, self.limit, self.offset, self.cursor.as_deref())
+    }
+}
 
 /// The text of a memory.
 #[derive(Deserialize, ToSchema)]
