@@ -13,23 +13,37 @@ use tokenizers::{Encoding, PaddingParams, Tokenizer, TruncationParams};
 /// A loaded encoder.
 pub(super) struct Encoder {
     model: BertModel,
-    tokenizer: Tokenizer,
+    /// One for each length that texts are cut to: making one takes longer than a short text does.
+    tokenizers: Vec<(usize, Tokenizer)>,
     dimension: usize,
 }
 
 impl Encoder {
-    /// Reads the weights, the tokenizer and the shape.
-    pub(super) fn load(weights: &Path, tokenizer: &Path, config: &Path) -> Result<Self, Source> {
+    /// Reads the weights, the tokenizer and the shape. `lengths` are those that texts may be cut to.
+    pub(super) fn load(
+        weights: &Path,
+        tokenizer: &Path,
+        config: &Path,
+        lengths: &[usize],
+    ) -> Result<Self, Source> {
         let config: Config = serde_json::from_slice(&fs::read(config)?)?;
         let weights =
             VarBuilder::from_buffered_safetensors(fs::read(weights)?, DType::F32, &Device::Cpu)?;
         let mut tokenizer = Tokenizer::from_file(tokenizer)?;
         // The file asks for 128 tokens always; texts are padded to their batch and cut by purpose.
         tokenizer.with_padding(Some(PaddingParams::default()));
-        tokenizer.with_truncation(None)?;
+        let cut = |max_length: usize| {
+            let mut tokenizer = tokenizer.clone();
+            tokenizer.with_truncation(Some(TruncationParams {
+                max_length,
+                ..Default::default()
+            }))?;
+            Ok((max_length, tokenizer))
+        };
+        let tokenizers = lengths.iter().copied().map(cut);
         Ok(Self {
             model: BertModel::load(weights, &config)?,
-            tokenizer,
+            tokenizers: tokenizers.collect::<Result<_, Source>>()?,
             dimension: config.hidden_size,
         })
     }
@@ -39,17 +53,18 @@ impl Encoder {
         self.dimension
     }
 
-    /// One vector per text, in order. Longer texts are cut to `max_tokens`, frame tokens included.
+    /// One vector per text, in order. Longer texts are cut to `max_tokens`, frame tokens included: one of
+    /// the lengths that it was loaded with.
     pub(super) fn encode(
         &self,
         texts: &[String],
         max_tokens: usize,
     ) -> Result<Vec<Embedding>, Source> {
-        let mut tokenizer = self.tokenizer.clone();
-        tokenizer.with_truncation(Some(TruncationParams {
-            max_length: max_tokens,
-            ..Default::default()
-        }))?;
+        let (_, tokenizer) = self
+            .tokenizers
+            .iter()
+            .find(|(length, _)| *length == max_tokens)
+            .ok_or("no tokenizer for this length")?;
         let encodings =
             tokenizer.encode_batch_fast(texts.iter().map(String::as_str).collect(), true)?;
         let ids = rows(&encodings, Encoding::get_ids)?;

@@ -63,7 +63,8 @@ impl LocalEmbedder {
                 model: name.to_owned(),
             });
         };
-        let encoder = Encoder::load(&weights, &tokenizer, &config)
+        let lengths = [EmbeddingPurpose::Query, EmbeddingPurpose::Document].map(max_tokens);
+        let encoder = Encoder::load(&weights, &tokenizer, &config, &lengths)
             .map_err(|source| LoadError::broken(name, source))?;
         let space = EmbeddingSpace {
             model: name.to_owned(),
