@@ -132,16 +132,13 @@ impl SqlStore {
 #[async_trait]
 impl Store for SqlStore {
     async fn begin(&self, owner: UserId) -> Result<Box<dyn UnitOfWork>, StoreError> {
-        Ok(Box::new(SqlUnitOfWork::writing(
-            self.begin_write(Some(owner)).await?,
-            owner,
-        )))
+        let locks = self.is_postgres() && self.role == Role::App;
+        let tx = self.begin_write(Some(owner)).await?;
+        Ok(Box::new(SqlUnitOfWork::new(tx, owner, locks)))
     }
 
     async fn read(&self, owner: UserId) -> Result<Box<dyn UnitOfWork>, StoreError> {
-        Ok(Box::new(SqlUnitOfWork::reading(
-            self.begin_read(Some(owner)).await?,
-            owner,
-        )))
+        let tx = self.begin_read(Some(owner)).await?;
+        Ok(Box::new(SqlUnitOfWork::new(tx, owner, false)))
     }
 }

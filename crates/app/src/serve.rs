@@ -55,7 +55,7 @@ impl Application {
             .adopt()
             .await
             .map_err(|error| anyhow::anyhow!("{error}; run `memorychat reindex`"))?;
-        recover(&parts, claim.is_some()).await?;
+        recover(&parts, claim.is_some(), settings.stale_after).await?;
 
         let listener = listen(settings)?;
         let address = listener.local_addr()?;
@@ -67,12 +67,16 @@ impl Application {
         let mut workers = JoinSet::new();
         for _ in 0..settings.workers {
             workers.spawn(worker::run(
-                parts.runner(),
+                parts.runner(settings),
                 parts.bell.clone(),
                 stop.clone(),
             ));
         }
-        workers.spawn(worker::keep_house(Arc::clone(&parts), stop.clone()));
+        workers.spawn(worker::keep_house(
+            Arc::clone(&parts),
+            settings.stale_after,
+            stop.clone(),
+        ));
         Ok(Self {
             address,
             running,
@@ -208,12 +212,8 @@ async fn fetch_models(settings: &Settings) {
 
 /// After a crash: answers that nobody writes any more are marked, jobs that nobody works on are due
 /// again, and what the index lacks is enqueued.
-async fn recover(parts: &Parts, alone: bool) -> Result<()> {
-    let patience = if alone {
-        Duration::ZERO
-    } else {
-        Duration::from_mins(5)
-    };
+async fn recover(parts: &Parts, alone: bool, stale_after: Duration) -> Result<()> {
+    let patience = if alone { Duration::ZERO } else { stale_after };
     let interrupted = parts
         .worker_store
         .interrupt_stale(parts.clock.now() - patience)

@@ -178,7 +178,7 @@ impl Parts {
     }
 
     /// One background worker.
-    pub fn runner(&self) -> JobRunner {
+    pub fn runner(&self, settings: &Settings) -> JobRunner {
         let store = Arc::new(self.worker_store.clone());
         let learner = Learner::new(
             store.clone(),
@@ -186,7 +186,10 @@ impl Parts {
             Arc::clone(&self.clock),
             Arc::clone(&self.ids),
         );
-        let policy = RetryPolicy::default();
+        let policy = RetryPolicy {
+            lease: settings.job_lease,
+            ..RetryPolicy::default()
+        };
         JobRunner::new(
             store.clone(),
             store,

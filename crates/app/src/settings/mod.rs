@@ -114,6 +114,10 @@ pub struct Settings {
     pub migrate: bool,
     /// Background workers inside `serve`.
     pub workers: usize,
+    /// A job that takes longer is given to another worker.
+    pub job_lease: Duration,
+    /// An answer whose writer gave no sign of life for this long counts as interrupted.
+    pub stale_after: Duration,
     /// System prompt; `None` for the built-in one.
     pub instructions: Option<String>,
     /// Who answers.
@@ -230,6 +234,8 @@ impl Reader<'_> {
             database: self.database(&data_dir),
             migrate: self.flag("MEMORYCHAT_MIGRATE"),
             workers: self.number("MEMORYCHAT_WORKERS", 0, 64),
+            job_lease: self.seconds("MEMORYCHAT_JOB_LEASE_SECONDS"),
+            stale_after: self.seconds("MEMORYCHAT_STALE_AFTER_SECONDS"),
             instructions: self.text("MEMORYCHAT_INSTRUCTIONS"),
             chat,
             embeddings,
@@ -433,6 +439,10 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    fn seconds(&mut self, name: &'static str) -> Duration {
+        Duration::from_secs(self.number(name, 1, 86_400))
     }
 
     fn parsed<T: FromStr>(&mut self, name: &'static str, what: &str) -> Option<T> {

@@ -47,6 +47,8 @@ pub const SETTINGS: &[Setting] = &[
     plain("MEMORYCHAT_LOCAL_CONCURRENT", "1", "local answers written at the same time"),
     plain("MEMORYCHAT_INSTRUCTIONS", "", "system prompt; default: a short neutral one"),
     plain("MEMORYCHAT_WORKERS", "2", "background workers inside `serve`; 0 leaves the work to `memorychat worker`"),
+    plain("MEMORYCHAT_JOB_LEASE_SECONDS", "300", "a job that takes longer than this is given to another worker"),
+    plain("MEMORYCHAT_STALE_AFTER_SECONDS", "120", "an answer that nobody has written on for this long counts as interrupted; more than the model service may be silent"),
     plain("MEMORYCHAT_MIGRATE", "true", "bring the database schema up to date at start"),
     plain("MEMORYCHAT_TRUSTED_PROXIES", "", "addresses, separated by commas, whose X-Forwarded-For is believed"),
     secret("MEMORYCHAT_PASSWORD_KEY", "key of the password pre-hash, 32 characters or more; default: made at first start, in the data folder"),
