@@ -144,6 +144,7 @@ impl Parts {
             queue: store,
             clock,
             ids,
+            limiter: None,
         })
     }
 
