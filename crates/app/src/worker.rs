@@ -78,7 +78,7 @@ pub async fn keep_house(parts: Arc<Parts>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(Duration::from_mins(1)) => {}
         }
-        parts.transcripts.purge();
+        parts.shared.purge();
         match parts
             .store
             .interrupt_stale(parts.clock.now() - STALE_AFTER)

@@ -51,6 +51,8 @@ pub const SETTINGS: &[Setting] = &[
     plain("MEMORYCHAT_TRUSTED_PROXIES", "", "addresses, separated by commas, whose X-Forwarded-For is believed"),
     secret("MEMORYCHAT_PASSWORD_KEY", "key of the password pre-hash, 32 characters or more; default: made at first start, in the data folder"),
     secret("DATABASE_URL", "`sqlite://path` or `postgres://...`; default: SQLite in the data folder"),
+    secret("REDIS_URL", "`redis://` or, with TLS, `rediss://`: limits and incognito sessions shared by all replicas; default: each replica has its own"),
+    plain("REDIS_ALLOW_PERSISTENCE", "false", "use a Redis that writes to a disk, where incognito turns may then be found"),
     secret("OPENAI_API_KEY", "key of the model service"),
     plain("OPENAI_BASE_URL", "", "any OpenAI-compatible service; default: OpenAI's own"),
     plain("OPENAI_MODEL", "gpt-4o-mini", "chat model of the service"),
