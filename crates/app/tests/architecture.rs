@@ -38,6 +38,7 @@ fn arrows_between_crates_are_the_drawn_ones() {
         ("adapter-local", &["domain"]),
         ("adapter-auth", &["domain"]),
         ("adapter-http", &["domain"]),
+        ("adapter-redis", &["domain"]),
         ("testkit", &["domain"]),
         ("migrations", &[]),
         (
@@ -47,6 +48,7 @@ fn arrows_between_crates_are_the_drawn_ones() {
                 "adapter-http",
                 "adapter-local",
                 "adapter-openai",
+                "adapter-redis",
                 "adapter-sql",
                 "domain",
                 "migrations",

@@ -1,5 +1,7 @@
 //! Ports that fail on demand, around ones that work.
 
+mod transcripts;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -15,6 +17,8 @@ use domain::privacy::{LearnGrant, MemoryScope, RecallGrant};
 use domain::profile::ProfileRepository;
 use domain::session::{MessageRepository, SessionRepository};
 use domain::store::{Store, StoreError, UnitOfWork};
+
+pub use transcripts::FaultyTranscripts;
 
 /// A switch that makes calls fail. Clones are the same switch.
 #[derive(Clone, Default)]

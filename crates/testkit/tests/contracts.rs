@@ -7,10 +7,11 @@ use async_trait::async_trait;
 use domain::account::{PasswordHasher, TokenAuthority};
 use domain::chat::{ChatModel, ModelError};
 use domain::memory::Embedder;
-use domain::session::{EphemeralLimits, RamTranscripts, TranscriptCache};
+use domain::session::RamTranscripts;
 use testkit::contract::chat_model::{ModelScript, Refusal, Script};
 use testkit::contract::memory_index::IndexHarness;
 use testkit::contract::store::StoreHarness;
+use testkit::contract::transcript_cache::TranscriptHarness;
 use testkit::contract::{
     account_directory, chat_model, embedder, job_queue, maintenance, memory_index, password_hasher,
     store, token_authority, transcript_cache,
@@ -85,7 +86,14 @@ async fn the_fake_tokens_are_an_authority() {
 async fn the_transcripts_in_memory_are_a_cache() {
     transcript_cache::check(|| async {
         let clock = Arc::new(FixedClock::default());
-        Arc::new(RamTranscripts::new(clock, EphemeralLimits::default())) as Arc<dyn TranscriptCache>
+        let cache = RamTranscripts::new(clock.clone(), transcript_cache::LIMITS);
+        TranscriptHarness {
+            cache: Arc::new(cache),
+            pass: Box::new(move |time| {
+                clock.advance(time);
+                Box::pin(async {})
+            }),
+        }
     })
     .await;
 }

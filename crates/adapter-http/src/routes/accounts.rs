@@ -120,7 +120,7 @@ async fn sign_up(
     body: JsonBody<CredentialsRequest>,
 ) -> Result<HttpResponse, Problem> {
     let CredentialsRequest { email, password } = body.into_inner();
-    attempt.on_account(&email)?;
+    attempt.on_account(&email).await?;
     Ok(match api.accounts.sign_up(&email, password).await? {
         SignUp::Done(signed_in) => HttpResponse::Created().json(TokenResponse::from(*signed_in)),
         SignUp::ConfirmationSent => HttpResponse::Accepted().json(DoneResponse {
@@ -146,7 +146,7 @@ async fn log_in(
     body: JsonBody<CredentialsRequest>,
 ) -> Result<Json<TokenResponse>, Problem> {
     let CredentialsRequest { email, password } = body.into_inner();
-    attempt.on_account(&email)?;
+    attempt.on_account(&email).await?;
     Ok(Json(api.accounts.log_in(&email, password).await?.into()))
 }
 

@@ -57,6 +57,8 @@ pub const SETTINGS: &[Setting] = &[
     plain("DATABASE_WORKER_CONNECTIONS", "4", "connections of the background workers to Postgres, at most"),
     plain("DATABASE_ALLOW_OWNER", "false", "serve although `DATABASE_URL` logs in as an owner or superuser of Postgres"),
     plain("DATABASE_ALLOW_INSECURE", "false", "take a connection to a Postgres elsewhere that TLS does not verify"),
+    secret("REDIS_URL", "`redis://` or, with TLS, `rediss://`: limits and incognito sessions shared by all replicas; default: each replica has its own"),
+    plain("REDIS_ALLOW_PERSISTENCE", "false", "use a Redis that writes to a disk, where incognito turns may then be found"),
     secret("OPENAI_API_KEY", "key of the model service"),
     plain("OPENAI_BASE_URL", "", "any OpenAI-compatible service; default: OpenAI's own"),
     plain("OPENAI_MODEL", "gpt-4o-mini", "chat model of the service"),

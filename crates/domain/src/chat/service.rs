@@ -165,7 +165,7 @@ impl Inner {
             None => self
                 .transcripts
                 .find(user, id)
-                .await
+                .await?
                 .ok_or(ChatError::SessionNotFound)?,
         };
         let grant = session
@@ -225,7 +225,7 @@ impl Inner {
             history.extend(
                 self.transcripts
                     .recent(session.user, session.id, limit)
-                    .await,
+                    .await?,
             );
             let extra = history.len().saturating_sub(limit as usize);
             history.drain(..extra);
@@ -366,7 +366,7 @@ impl Inner {
             let messages = vec![turn.question.clone(), turn.answer.clone()];
             self.transcripts
                 .append(session.user, session.id, messages)
-                .await;
+                .await?;
             return Ok(false);
         }
         let now = self.clock.now();
