@@ -30,7 +30,10 @@ fn owned(settings: &[(&str, &str)]) -> Vec<(String, String)> {
 
 /// A Postgres of the server's own, when `MEMORYCHAT_TEST_DATABASE` is `postgres`, with its schema made by
 /// its owner; the server logs in as the role that owns nothing.
-fn postgres(data: &Path) -> Option<(Arc<Postgres>, (String, String))> {
+fn postgres(data: &Path, settings: &[(&str, &str)]) -> Option<(Arc<Postgres>, (String, String))> {
+    if settings.iter().any(|(name, _)| *name == "DATABASE_URL") {
+        return None;
+    }
     let wanted =
         std::env::var_os("MEMORYCHAT_TEST_DATABASE").is_some_and(|kind| kind == "postgres");
     let postgres = wanted.then(Postgres::new).flatten()?;
@@ -49,7 +52,7 @@ impl Server {
     /// by the local model.
     pub(crate) async fn start(settings: &[(&str, &str)]) -> Self {
         let data = tempfile::tempdir().expect("data folder");
-        let (postgres, url) = postgres(data.path()).unzip();
+        let (postgres, url) = postgres(data.path(), settings).unzip();
         let settings = owned(settings).into_iter().chain(url).collect();
         Self::start_in(data, settings, postgres).await
     }
