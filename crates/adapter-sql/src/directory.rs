@@ -34,7 +34,8 @@ const USER_IS_ACTIVE: &str = "(select u.is_active from users u where u.id = user
 impl AccountDirectory for SqlStore {
     async fn credential(&self, email: &Email) -> Result<Option<Credential>, StoreError> {
         let sql = "select u.id as user_id, c.password_hash, u.is_active \
-                   from users u join user_credentials c on c.user_id = u.id where u.email = $1";
+                   from users u join user_credentials c on c.user_id = u.id \
+                   where u.email = $1 and u.issuer is null";
         let backend = self.readers.get_database_backend();
         let statement = Statement::from_sql_and_values(backend, sql, [email.as_str().into()]);
         let row = CredentialRow::find_by_statement(statement)
