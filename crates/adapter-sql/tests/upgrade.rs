@@ -72,11 +72,14 @@ async fn count(store: &SqlStore, from: &str) -> i64 {
 
 async fn check(url: String) {
     let store = SqlStore::connect(&SqlConfig::new(url)).await.unwrap();
+    if store.connection().get_database_backend() == DbBackend::Postgres {
+        run(&store, "create schema mc").await;
+    }
     Migrator::up(store.connection(), Some(6)).await.unwrap();
     for sql in OLD {
         run(&store, sql).await;
     }
-    Migrator::up(store.connection(), None).await.unwrap();
+    migrations::up(store.connection()).await.unwrap();
 
     let ada = "users where id = {aa} and email = 'a@example.org' and is_active = {yes} \
                and created_at = 1 and updated_at = 2 and issuer is null";

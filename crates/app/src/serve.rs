@@ -93,7 +93,7 @@ impl Application {
     pub fn banner(&self, settings: &Settings) -> String {
         let Self { address, parts, .. } = self;
         let database = if settings.is_sqlite() {
-            settings.database_url.expose_secret()
+            settings.database.url.expose_secret()
         } else {
             parts.store.engine()
         };
@@ -215,7 +215,7 @@ async fn recover(parts: &Parts, alone: bool) -> Result<()> {
         Duration::from_mins(5)
     };
     let interrupted = parts
-        .store
+        .worker_store
         .interrupt_stale(parts.clock.now() - patience)
         .await?;
     if interrupted > 0 {
@@ -225,7 +225,7 @@ async fn recover(parts: &Parts, alone: bool) -> Result<()> {
         );
     }
     if alone {
-        parts.store.release().await?;
+        parts.worker_store.release().await?;
     }
     let enqueued = parts.reindexer().enqueue_missing().await?;
     if enqueued > 0 {

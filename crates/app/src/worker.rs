@@ -80,7 +80,7 @@ pub async fn keep_house(parts: Arc<Parts>, stop: CancellationToken) {
         }
         parts.transcripts.purge();
         match parts
-            .store
+            .worker_store
             .interrupt_stale(parts.clock.now() - STALE_AFTER)
             .await
         {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A Postgres of the test's own; stopped and removed when dropped. Give each case a schema of its own.
+/// A Postgres of the test's own; stopped and removed when dropped. Give each case a database of its own.
 pub struct Postgres {
     url: String,
     server: Option<Server>,
@@ -53,10 +53,17 @@ impl Postgres {
         &self.url
     }
 
-    /// Its address, for connections that see one schema only. The schema must be made first.
-    pub fn schema_url(&self, schema: &str) -> String {
-        let separator = if self.url.contains('?') { '&' } else { '?' };
-        format!("{}{separator}options[search_path]={schema}", self.url)
+    /// Its port.
+    pub(crate) fn port(&self) -> u16 {
+        let place = self.url.rsplit_once('/').unwrap().0;
+        place.rsplit_once(':').unwrap().1.parse().unwrap()
+    }
+
+    /// The address of another database on it, which must be made first.
+    pub fn database_url(&self, database: &str) -> String {
+        let (server, rest) = self.url.rsplit_once('/').unwrap();
+        let options = rest.find('?').map_or("", |at| &rest[at..]);
+        format!("{server}/{database}{options}")
     }
 }
 
@@ -111,24 +118,27 @@ impl Server {
         }
     }
 
-    /// A command of the server; Postgres refuses to run as root, so that is given up first.
     fn command(&self, name: &str) -> Command {
-        let program = self.binaries.join(name);
-        let mut command = if is_root() {
-            let mut command = Command::new("setpriv");
-            command
-                .args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "--"])
-                .arg(program);
-            command
-        } else {
-            Command::new(program)
-        };
-        command
-            .current_dir(&self.folder)
-            .env("HOME", &self.folder)
-            .env("LC_ALL", "C");
-        command
+        as_nobody(self.binaries.join(name), &self.folder)
     }
+}
+
+/// A command in a folder of its own. Servers of databases refuse to run as root, so that is given up.
+pub(crate) fn as_nobody(program: PathBuf, folder: &Path) -> Command {
+    let mut command = if is_root() {
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "--"])
+            .arg(program);
+        command
+    } else {
+        Command::new(program)
+    };
+    command
+        .current_dir(folder)
+        .env("HOME", folder)
+        .env("LC_ALL", "C");
+    command
 }
 
 /// The newest version in Debian's folders, else what is on the path.
@@ -149,7 +159,7 @@ fn binaries() -> Option<PathBuf> {
     newest.map(|(_, folder)| folder).or_else(on_path)
 }
 
-fn new_folder() -> PathBuf {
+pub(crate) fn new_folder() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let n = NEXT.fetch_add(1, Ordering::Relaxed);
     let folder = std::env::temp_dir().join(format!("memorychat-pg-{}-{n}", std::process::id()));
@@ -165,7 +175,7 @@ fn is_root() -> bool {
     fs::metadata(Path::new("/proc/self")).is_ok_and(|me| me.uid() == 0)
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0))
         .unwrap()
         .local_addr()
@@ -183,7 +193,7 @@ fn run(command: &mut Command) {
     assert!(status.success(), "{command:?} failed");
 }
 
-fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     variable_os(name)
         .and_then(|value| value.into_string().ok())
         .filter(|value| !value.is_empty())
