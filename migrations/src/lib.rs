@@ -34,6 +34,7 @@ mod m20261123_000003_sessions;
 mod m20261123_000004_memories;
 mod m20261123_000005_outbox;
 mod m20261123_000006_memory_index;
+mod m20261123_000007_issuers;
 mod m20261123_000008_row_security;
 
 /// All changes, oldest first.
@@ -50,6 +51,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000004_memories::Migration),
             Box::new(m20261123_000005_outbox::Migration),
             Box::new(m20261123_000006_memory_index::Migration),
+            Box::new(m20261123_000007_issuers::Migration),
             Box::new(m20261123_000008_row_security::Migration),
         ]
     }

@@ -5,6 +5,7 @@
 //! - [`fakes`]: the ports in memory, deterministic, each checked by its suite.
 //! - [`faults`]: wrappers that fail on demand.
 //! - [`fixtures`] and [`seed`]: values, and rows, that a test needs before it starts.
+//! - [`supabase`]: a stand-in for Supabase Auth.
 //! - [`servers`], [`pgbouncer`], [`redis_server`], [`llama_server`], [`models_dir`]: real servers and weights, for a
 //!   test that wants them.
 //!
@@ -33,3 +34,4 @@ pub mod pgbouncer;
 pub mod redis_server;
 pub mod seed;
 pub mod servers;
+pub mod supabase;
