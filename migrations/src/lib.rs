@@ -33,6 +33,7 @@ mod m20261123_000003_sessions;
 mod m20261123_000004_memories;
 mod m20261123_000005_outbox;
 mod m20261123_000006_memory_index;
+mod m20261123_000020_index_versions;
 
 /// All changes, oldest first.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +49,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000004_memories::Migration),
             Box::new(m20261123_000005_outbox::Migration),
             Box::new(m20261123_000006_memory_index::Migration),
+            Box::new(m20261123_000020_index_versions::Migration),
         ]
     }
 }

@@ -1,10 +1,10 @@
 //! The index as rows, and the form of their bytes.
 
-use domain::ids::MemoryId;
-use domain::memory::{EmbeddingSpace, IndexEntry, TermCount};
+use domain::ids::{MemoryId, ProfileId, UserId};
+use domain::memory::{EmbeddingSpace, IndexEntry, IndexedMemory, TermCount};
 use domain::privacy::MemoryScope;
 use domain::store::StoreError;
-use sea_orm::sea_query::{Expr, ExprTrait, Order, Query};
+use sea_orm::sea_query::{Expr, ExprTrait, Order, Query, SelectStatement};
 use sea_orm::{ConnectionTrait, ExecResult, QueryResult, Statement, Value};
 use uuid::Uuid;
 
@@ -105,8 +105,7 @@ pub(super) async fn record_space<C: ConnectionTrait>(
     Ok(self::space(db).await?.unwrap_or_else(|| space.clone()))
 }
 
-/// Empties the index and records a space, or none. With the entries goes what the memories say of
-/// being indexed, so that a rebuild which is cut short is taken up again.
+/// Empties the index and records a space, or none.
 pub(super) async fn clear<C: ConnectionTrait>(
     db: &C,
     space: Option<&EmbeddingSpace>,
@@ -115,8 +114,6 @@ pub(super) async fn clear<C: ConnectionTrait>(
         "delete from memory_vectors",
         "delete from index_space",
         "update index_revisions set revision = revision + 1",
-        "update memories set indexed_version = null, indexed_vector = false \
-         where indexed_version is not null",
     ] {
         execute(db, sql, Vec::new()).await?;
     }
@@ -153,11 +150,12 @@ pub(super) async fn put<C: ConnectionTrait>(
     revision: i64,
 ) -> Result<bool, StoreError> {
     let sql = "insert into memory_vectors \
-                   (memory_id, user_id, profile_id, vector, terms, length, revision) \
-               select m.id, m.user_id, m.profile_id, $4, $5, $6, $7 from memories m \
+                   (memory_id, user_id, profile_id, vector, terms, length, revision, version) \
+               select m.id, m.user_id, m.profile_id, $4, $5, $6, $7, $8 from memories m \
                where m.user_id = $1 and m.profile_id = $2 and m.id = $3 \
                on conflict (memory_id) do update set vector = excluded.vector, \
-                   terms = excluded.terms, length = excluded.length, revision = excluded.revision";
+                   terms = excluded.terms, length = excluded.length, \
+                   revision = excluded.revision, version = excluded.version";
     let vector = entry
         .embedding
         .as_ref()
@@ -169,6 +167,7 @@ pub(super) async fn put<C: ConnectionTrait>(
         bytes_of_terms(entry.terms.counts()).into(),
         i64::from(entry.terms.length()).into(),
         revision.into(),
+        i64::from(entry.version).into(),
     ]);
     Ok(execute(db, sql, values).await?.rows_affected() > 0)
 }
@@ -190,24 +189,68 @@ pub(super) async fn delete<C: ConnectionTrait>(
     db.execute(&delete).await.map(|_| ()).map_err(store_error)
 }
 
-/// The memories of the scope that have an entry, in the order of their ids.
-pub(super) async fn ids<C: ConnectionTrait>(
+/// The entries of the scope after `after`, in the order of their ids.
+pub(super) async fn page<C: ConnectionTrait>(
     db: &C,
     scope: MemoryScope,
-) -> Result<Vec<MemoryId>, StoreError> {
-    let select = Query::select()
+    after: Option<MemoryId>,
+    limit: usize,
+) -> Result<Vec<IndexedMemory>, StoreError> {
+    let mut select = Query::select();
+    select
         .column("memory_id")
+        .column("version")
+        .expr(Expr::col("vector").is_not_null())
         .from("memory_vectors")
         .and_where(Expr::col("user_id").eq(scope.user.as_uuid()))
-        .and_where(Expr::col("profile_id").eq(scope.profile.as_uuid()))
+        .and_where(Expr::col("profile_id").eq(scope.profile.as_uuid()));
+    let rows = after_in_order(db, &mut select, after, limit).await?;
+    let indexed = |row: &QueryResult| {
+        let version: i64 = row.try_get_by_index(1).map_err(store_error)?;
+        Ok(IndexedMemory {
+            memory: MemoryId::new(row.try_get_by_index(0).map_err(store_error)?),
+            version: VECTORS.value("version", u32::try_from(version).ok())?,
+            with_vector: row.try_get_by_index(2).map_err(store_error)?,
+        })
+    };
+    rows.iter().map(indexed).collect()
+}
+
+/// Where the entries of all users lie, in the order of their ids.
+pub(super) async fn owners<C: ConnectionTrait>(
+    db: &C,
+    after: Option<MemoryId>,
+    limit: usize,
+) -> Result<Vec<(MemoryId, MemoryScope)>, StoreError> {
+    let mut select = Query::select();
+    select
+        .columns(["memory_id", "user_id", "profile_id"])
+        .from("memory_vectors");
+    let rows = after_in_order(db, &mut select, after, limit).await?;
+    let owner = |row: &QueryResult| {
+        let id = |n: usize| row.try_get_by_index::<Uuid>(n).map_err(store_error);
+        let scope = MemoryScope {
+            user: UserId::new(id(1)?),
+            profile: ProfileId::new(id(2)?),
+        };
+        Ok((MemoryId::new(id(0)?), scope))
+    };
+    rows.iter().map(owner).collect()
+}
+
+async fn after_in_order<C: ConnectionTrait>(
+    db: &C,
+    select: &mut SelectStatement,
+    after: Option<MemoryId>,
+    limit: usize,
+) -> Result<Vec<QueryResult>, StoreError> {
+    if let Some(after) = after {
+        select.and_where(Expr::col("memory_id").gt(after.as_uuid()));
+    }
+    select
         .order_by("memory_id", Order::Asc)
-        .to_owned();
-    let rows = db.query_all(&select).await.map_err(store_error)?;
-    let id = |row: &QueryResult| row.try_get_by_index::<Uuid>(0).map(MemoryId::new);
-    rows.iter()
-        .map(id)
-        .collect::<Result<_, _>>()
-        .map_err(store_error)
+        .limit(u64::try_from(limit).unwrap_or(u64::MAX));
+    db.query_all(select).await.map_err(store_error)
 }
 
 /// How many entries the scope has.

@@ -18,6 +18,7 @@ mod memory_index;
 mod privacy_modes;
 mod profiles;
 mod recall;
+mod reconcile;
 mod reindex;
 mod sessions;
 mod turns;
