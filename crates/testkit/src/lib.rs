@@ -5,6 +5,7 @@
 //! - [`fakes`]: the ports in memory, deterministic, each checked by its suite.
 //! - [`faults`]: wrappers that fail on demand.
 //! - [`fixtures`] and [`seed`]: values, and rows, that a test needs before it starts.
+//! - [`qdrant_server`]: a stand-in that speaks the real protocol.
 //! - [`servers`], [`llama_server`], [`models_dir`]: real servers and weights, for a test that wants them.
 //!
 //! # To add a case
@@ -28,5 +29,6 @@ pub mod faults;
 pub mod fixtures;
 pub mod llama_server;
 pub mod models_dir;
+pub mod qdrant_server;
 pub mod seed;
 pub mod servers;
