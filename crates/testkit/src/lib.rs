@@ -6,7 +6,7 @@
 //! - [`faults`]: wrappers that fail on demand.
 //! - [`fixtures`] and [`seed`]: values, and rows, that a test needs before it starts.
 //! - [`qdrant_server`]: a stand-in that speaks the real protocol.
-//! - [`servers`], [`llama_server`], [`models_dir`]: real servers and weights, for a test that wants them.
+//! - [`servers`], [`pgbouncer`], [`llama_server`], [`models_dir`]: real servers and weights, for a test that wants them.
 //!
 //! # To add a case
 //! Write a private `async fn a_sentence_that_must_hold(harness: &Harness)` beside its neighbours and
@@ -29,6 +29,7 @@ pub mod faults;
 pub mod fixtures;
 pub mod llama_server;
 pub mod models_dir;
+pub mod pgbouncer;
 pub mod qdrant_server;
 pub mod seed;
 pub mod servers;

@@ -56,11 +56,11 @@ impl IndexRebuild for Rebuild {
 
     async fn finish(self: Box<Self>) -> Result<(), IndexError> {
         let all = std::mem::take(&mut *self.entries());
-        let tx = self.store.begin_write().await.map_err(unavailable)?;
-        rows::clear(&tx, self.space.as_ref())
-            .await
-            .map_err(unavailable)?;
+        let tx = self.store.begin_anew(self.space.as_ref()).await;
+        let tx = tx.map_err(unavailable)?;
         for (scope, entries) in all {
+            let bound = self.store.rebind(&tx, scope.user).await;
+            bound.map_err(unavailable)?;
             let revision = rows::next_revision(&tx, scope).await.map_err(unavailable)?;
             let Some(revision) = revision else {
                 continue; // The profile is gone.

@@ -5,13 +5,20 @@ use domain::memory::{EmbeddingSpace, IndexEntry, IndexedMemory, TermCount};
 use domain::privacy::MemoryScope;
 use domain::store::StoreError;
 use sea_orm::sea_query::{Expr, ExprTrait, Order, Query, SelectStatement};
-use sea_orm::{ConnectionTrait, ExecResult, QueryResult, Statement, Value};
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, ExecResult, QueryResult, Statement, TransactionTrait,
+    Value,
+};
 use uuid::Uuid;
 
 use crate::error::store_error;
 use crate::rows::{Table, uuids};
+use crate::store::SqlStore;
 
 const VECTORS: Table = Table("memory_vectors");
+
+const OWNERS: &str = "select memory_id, user_id, profile_id from memory_vectors \
+    where memory_id > $1 order by memory_id limit $2";
 
 /// What a search must know before it starts.
 pub(super) struct Head {
@@ -98,29 +105,67 @@ pub(super) async fn record_space<C: ConnectionTrait>(
     db: &C,
     space: &EmbeddingSpace,
 ) -> Result<EmbeddingSpace, StoreError> {
-    let dimension = Table("index_space").value("dimension", i64::try_from(space.dimension).ok())?;
+    let dimension = dimension_of(space)?;
     let sql = "insert into index_space (id, model, dimension) values (1, $1, $2) \
                on conflict (id) do nothing";
     execute(db, sql, vec![space.model.as_str().into(), dimension.into()]).await?;
     Ok(self::space(db).await?.unwrap_or_else(|| space.clone()))
 }
 
-/// Empties the index and records a space, or none.
-pub(super) async fn clear<C: ConnectionTrait>(
-    db: &C,
-    space: Option<&EmbeddingSpace>,
-) -> Result<(), StoreError> {
-    for sql in [
-        "delete from memory_vectors",
-        "delete from index_space",
-        "update index_revisions set revision = revision + 1",
-    ] {
-        execute(db, sql, Vec::new()).await?;
+impl SqlStore {
+    /// Begins a transaction in which the index of everybody is empty and has this space, or none.
+    pub(super) async fn begin_anew(
+        &self,
+        space: Option<&EmbeddingSpace>,
+    ) -> Result<DatabaseTransaction, StoreError> {
+        if self.is_postgres() {
+            let model = space.map(|space| space.model.clone());
+            let dimension = space.map(dimension_of).transpose()?;
+            let values = vec![model.into(), dimension.into()];
+            let tx = self.writer.begin().await.map_err(store_error)?;
+            execute(&tx, "select clear_index($1, $2)", values).await?;
+            return Ok(tx);
+        }
+        let tx = self.begin_write(None).await?;
+        for sql in [
+            "delete from memory_vectors",
+            "delete from index_space",
+            "update index_revisions set revision = revision + 1",
+        ] {
+            execute(&tx, sql, Vec::new()).await?;
+        }
+        if let Some(space) = space {
+            record_space(&tx, space).await?;
+        }
+        Ok(tx)
     }
-    if let Some(space) = space {
-        record_space(db, space).await?;
+
+    /// Where the entries of all users lie, in the order of their ids.
+    pub(super) async fn index_owners(
+        &self,
+        after: Option<MemoryId>,
+        limit: usize,
+    ) -> Result<Vec<(MemoryId, MemoryScope)>, StoreError> {
+        let after = after.map_or(Uuid::nil(), MemoryId::as_uuid);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let door = "select * from list_index_owners($1, $2)";
+        let values = [after.into(), limit.into()];
+        let owners = self.past_owners(OWNERS, door, values);
+        let rows = self.readers.query_all_raw(owners).await;
+        let owner = |row: &QueryResult| {
+            let id = |n: usize| row.try_get_by_index::<Uuid>(n).map_err(store_error);
+            let scope = MemoryScope {
+                user: UserId::new(id(1)?),
+                profile: ProfileId::new(id(2)?),
+            };
+            Ok((MemoryId::new(id(0)?), scope))
+        };
+        rows.map_err(store_error)?.iter().map(owner).collect()
     }
-    Ok(())
+}
+
+fn dimension_of(space: &EmbeddingSpace) -> Result<i64, StoreError> {
+    Table("index_space").value("dimension", i64::try_from(space.dimension).ok())
 }
 
 /// Raises the scope's revision, and so makes other writers of the scope wait; `None` when the profile
@@ -214,28 +259,6 @@ pub(super) async fn page<C: ConnectionTrait>(
         })
     };
     rows.iter().map(indexed).collect()
-}
-
-/// Where the entries of all users lie, in the order of their ids.
-pub(super) async fn owners<C: ConnectionTrait>(
-    db: &C,
-    after: Option<MemoryId>,
-    limit: usize,
-) -> Result<Vec<(MemoryId, MemoryScope)>, StoreError> {
-    let mut select = Query::select();
-    select
-        .columns(["memory_id", "user_id", "profile_id"])
-        .from("memory_vectors");
-    let rows = after_in_order(db, &mut select, after, limit).await?;
-    let owner = |row: &QueryResult| {
-        let id = |n: usize| row.try_get_by_index::<Uuid>(n).map_err(store_error);
-        let scope = MemoryScope {
-            user: UserId::new(id(1)?),
-            profile: ProfileId::new(id(2)?),
-        };
-        Ok((MemoryId::new(id(0)?), scope))
-    };
-    rows.iter().map(owner).collect()
 }
 
 async fn after_in_order<C: ConnectionTrait>(
