@@ -3,7 +3,7 @@
 //! - [`contract`]: one suite per port. The fake and every adapter pass the same cases, so a test
 //!   over a fake says something about the real thing.
 //! - [`fakes`]: the ports in memory, deterministic, each checked by its suite.
-//! - [`faults`]: wrappers that fail on demand.
+//! - [`faults`], [`cutter`]: wrappers, and a wire, that fail on demand.
 //! - [`fixtures`] and [`seed`]: values, and rows, that a test needs before it starts.
 //! - [`supabase`], [`qdrant_server`]: stand-ins that speak the real protocols.
 //! - [`servers`], [`pgbouncer`], [`redis_server`], [`llama_server`], [`models_dir`]: real servers and weights, for a
@@ -25,6 +25,7 @@
 )]
 
 pub mod contract;
+pub mod cutter;
 pub mod fakes;
 pub mod faults;
 pub mod fixtures;
