@@ -18,14 +18,15 @@
 //!
 //! # To add a change
 //! 1. Add `mYYYYMMDD_NNNNNN_what.rs` with a `const SQL` and an `up` that calls [`apply`], and list it
-//!    in [`Migrator`]. What only Postgres has (roles, policies) asks the manager for its backend.
+//!    in [`Migrator`]. What only Postgres has (roles, policies) is a `change!(postgres)`. A new table there
+//!    needs grants, policies and forced row level security: a test of the catalogue says what is missing.
 //! 2. Never edit a change that was released; changes go forward only, so there is no `down`.
 //! 3. Run `UPDATE_SCHEMA=1 cargo test -p adapter-sql --test schema` to redraw `schema.sql`, and review its
 //!    diff.
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
-use sea_orm_migration::sea_orm::DbBackend;
+use sea_orm_migration::sea_orm::{DatabaseConnection, DbBackend, TransactionTrait};
 
 mod m20261123_000001_accounts;
 mod m20261123_000002_profiles;
@@ -33,6 +34,7 @@ mod m20261123_000003_sessions;
 mod m20261123_000004_memories;
 mod m20261123_000005_outbox;
 mod m20261123_000006_memory_index;
+mod m20261123_000008_row_security;
 
 /// All changes, oldest first.
 #[derive(Debug, Clone, Copy)]
@@ -48,8 +50,32 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000004_memories::Migration),
             Box::new(m20261123_000005_outbox::Migration),
             Box::new(m20261123_000006_memory_index::Migration),
+            Box::new(m20261123_000008_row_security::Migration),
         ]
     }
+}
+
+/// Guards the schema changes of one Postgres database; any number that nobody else uses.
+const LOCK: i64 = 7_163_320_984_216_305;
+
+/// Makes every change that is still to be made. On Postgres this takes an owner's connection; the
+/// tables go into the schema `mc`, which the connection's search path must name, and programs that start
+/// at the same time wait for each other.
+pub async fn up(db: &DatabaseConnection) -> Result<(), DbErr> {
+    if db.get_database_backend() != DbBackend::Postgres {
+        return Migrator::up(db, None).await;
+    }
+    // Held by a connection of its own while the changes are made on others.
+    let lock = db.begin().await?;
+    lock.execute_unprepared(&format!(
+        "set local idle_in_transaction_session_timeout = 0; set local statement_timeout = 0; \
+         set local lock_timeout = '5min'; select pg_advisory_xact_lock({LOCK})"
+    ))
+    .await?;
+    db.execute_unprepared("create schema if not exists mc")
+        .await?;
+    Migrator::up(db, None).await?;
+    lock.commit().await
 }
 
 /// Runs the statements of a change in the dialect of the database at hand.
@@ -85,9 +111,15 @@ async fn apply(manager: &SchemaManager<'_>, sql: &str) -> Result<(), DbErr> {
         .map(|_| ())
 }
 
-/// Declares the change of a file: its `SQL`, all of it or nothing.
+/// Declares the change of a file: its `SQL`, all of it or nothing; for `postgres` alone if it says so.
 macro_rules! change {
     () => {
+        crate::change!(|_| true);
+    };
+    (postgres) => {
+        crate::change!(|backend| backend == sea_orm_migration::sea_orm::DbBackend::Postgres);
+    };
+    ($concerns:expr) => {
         /// This change.
         #[derive(sea_orm_migration::prelude::DeriveMigrationName)]
         pub(crate) struct Migration;
@@ -98,7 +130,11 @@ macro_rules! change {
                 &self,
                 manager: &sea_orm_migration::SchemaManager,
             ) -> Result<(), sea_orm_migration::DbErr> {
-                crate::apply(manager, SQL).await
+                let concerns: fn(sea_orm_migration::sea_orm::DbBackend) -> bool = $concerns;
+                if concerns(manager.get_database_backend()) {
+                    crate::apply(manager, SQL).await?;
+                }
+                Ok(())
             }
 
             fn use_transaction(&self) -> Option<bool> {

@@ -15,6 +15,21 @@ use crate::error::store_error;
 use crate::rows::{Table, micros};
 use crate::unit_of_work::SqlUnitOfWork;
 
+impl SqlUnitOfWork {
+    async fn add_credential(&self, hash: &PasswordHash, at: i64) -> Result<(), StoreError> {
+        let row = credential::Model {
+            user_id: self.owner,
+            password_hash: hash.0.clone(),
+            updated_at: at,
+        };
+        credential::Entity::insert(row.into_active_model())
+            .exec_without_returning(&self.tx)
+            .await
+            .map(|_| ())
+            .map_err(store_error)
+    }
+}
+
 #[async_trait]
 impl UserRepository for SqlUnitOfWork {
     async fn find(&mut self) -> Result<Option<User>, StoreError> {
@@ -39,16 +54,7 @@ impl UserRepository for SqlUnitOfWork {
             .await
             .map_err(store_error)?;
         let Some(hash) = hash else { return Ok(()) };
-        let row = credential::Model {
-            user_id: self.owner,
-            password_hash: hash.0.clone(),
-            updated_at: micros(user.updated_at),
-        };
-        credential::Entity::insert(row.into_active_model())
-            .exec_without_returning(&self.tx)
-            .await
-            .map(|_| ())
-            .map_err(store_error)
+        self.add_credential(hash, micros(user.updated_at)).await
     }
 
     async fn set_password(
@@ -66,11 +72,19 @@ impl UserRepository for SqlUnitOfWork {
         if touched.rows_affected == 0 {
             return Ok(false);
         }
-        let sql = "insert into user_credentials (user_id, password_hash, updated_at) \
-                   values ($1, $2, $3) on conflict (user_id) do update \
-                   set password_hash = excluded.password_hash, updated_at = excluded.updated_at";
-        self.execute(sql, [self.owner.into(), hash.0.as_str().into(), at.into()])
-            .await?;
+        let replaced = credential::Entity::update_many()
+            .col_expr(
+                credential::Column::PasswordHash,
+                Expr::value(hash.0.as_str()),
+            )
+            .col_expr(credential::Column::UpdatedAt, Expr::value(at))
+            .filter(credential::Column::UserId.eq(self.owner))
+            .exec(&self.tx)
+            .await
+            .map_err(store_error)?;
+        if replaced.rows_affected == 0 {
+            self.add_credential(hash, at).await?;
+        }
         Ok(true)
     }
 

@@ -7,30 +7,44 @@ use std::time::Duration;
 use domain::store::StoreError;
 use sea_orm::DatabaseConnection;
 use sea_orm::sqlx::pool::PoolOptions;
-use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sea_orm::sqlx::{ConnectOptions, Connection, Database, Postgres, Sqlite};
+use sea_orm::sqlx::{ConnectOptions, Database, Sqlite};
 
 use crate::error::{fault, sqlx_error};
+use crate::postgres;
 
 /// Where the database is, and how long to wait for it.
 #[derive(Clone)]
 pub struct SqlConfig {
     /// `sqlite:path/to/file`, made if it is missing, or `postgres://user:password@host/database`.
     pub url: String,
-    /// Most connections at a time; with SQLite one of them writes, and the others only read.
+    /// Most connections of the request path at a time; with SQLite one of them writes, and the others
+    /// only read.
     pub connections: u32,
+    /// Most connections of the workers, which must not wait for requests nor make them wait. SQLite
+    /// has one writer anyway: there the workers share the connections of the request path.
+    pub worker_connections: u32,
     /// How long to wait for a free connection or a lock before giving up as busy.
     pub patience: Duration,
+    /// The longest that Postgres works on one statement; `None` for as long as it takes.
+    pub statement_timeout: Option<Duration>,
+    /// Take a connection to another machine that is not encrypted and verified.
+    pub allow_insecure: bool,
 }
 
 impl SqlConfig {
     /// A database with the settings that suit one machine.
     pub fn new(url: impl Into<String>) -> Self {
+        let url = url.into();
+        // Writers of SQLite queue up for one lock; a pool of Postgres that is empty should say so soon.
+        let patience = if is_postgres(&url) { 2 } else { 10 };
         Self {
-            url: url.into(),
+            url,
             connections: 8,
-            patience: Duration::from_secs(10),
+            worker_connections: 4,
+            patience: Duration::from_secs(patience),
+            statement_timeout: Some(Duration::from_secs(15)),
+            allow_insecure: false,
         }
     }
 }
@@ -44,23 +58,28 @@ impl fmt::Debug for SqlConfig {
     }
 }
 
-/// The two ways into a database; the same pool twice where writers need no queue.
+/// The ways into a database; the same pool where one need not wait for another.
 pub(crate) struct Pools {
     pub(crate) writer: DatabaseConnection,
     pub(crate) readers: DatabaseConnection,
+    pub(crate) workers: DatabaseConnection,
 }
 
 /// Opens the database that the address names.
 pub(crate) async fn open(config: &SqlConfig) -> Result<Pools, StoreError> {
     if config.url.starts_with("sqlite:") {
         open_sqlite(config).await
-    } else if config.url.starts_with("postgres:") || config.url.starts_with("postgresql:") {
-        open_postgres(config).await
+    } else if is_postgres(&config.url) {
+        postgres::open(config).await
     } else {
         Err(StoreError::Unavailable(fault(
             "the database URL begins neither sqlite: nor postgres:",
         )))
     }
+}
+
+fn is_postgres(url: &str) -> bool {
+    url.starts_with("postgres:") || url.starts_with("postgresql:")
 }
 
 async fn open_sqlite(config: &SqlConfig) -> Result<Pools, StoreError> {
@@ -90,40 +109,16 @@ async fn open_sqlite(config: &SqlConfig) -> Result<Pools, StoreError> {
         .connect_with(options.pragma("query_only", "ON"))
         .await
         .map_err(|error| sqlx_error(&error))?;
+    let writer = DatabaseConnection::from(writer);
     Ok(Pools {
-        writer: writer.into(),
+        writer: writer.clone(),
         readers: readers.into(),
+        workers: writer,
     })
 }
 
-async fn open_postgres(config: &SqlConfig) -> Result<Pools, StoreError> {
-    let patience = format!("{}ms", config.patience.as_millis());
-    let options = PgConnectOptions::from_str(&config.url)
-        .map_err(|error| sqlx_error(&error))?
-        .application_name("memorychat")
-        .options([("lock_timeout", patience)])
-        .disable_statement_logging();
-    let pool = pool::<Postgres>(config, config.connections)
-        .before_acquire(|connection, meta| {
-            Box::pin(async move {
-                // One that was just used is alive; asking it would double the cost of a statement.
-                if meta.idle_for > Duration::from_secs(5) {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-        .connect_with(options)
-        .await
-        .map_err(|error| sqlx_error(&error))?;
-    let pool = DatabaseConnection::from(pool);
-    Ok(Pools {
-        writer: pool.clone(),
-        readers: pool,
-    })
-}
-
-fn pool<DB: Database>(config: &SqlConfig, connections: u32) -> PoolOptions<DB> {
+/// A pool that waits as long as it is told to.
+pub(crate) fn pool<DB: Database>(config: &SqlConfig, connections: u32) -> PoolOptions<DB> {
     PoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(config.patience)

@@ -1,11 +1,11 @@
-//! Look-ups before it is known who asks: straight from what is committed, one statement each.
+//! Look-ups before it is known who asks: straight from what is committed, one statement each. On
+//! Postgres row level security shows nothing to nobody, so a door answers.
 
 use async_trait::async_trait;
 use domain::account::{AccountDirectory, ApiKey, Credential, Email, LoginState, PasswordHash};
 use domain::ids::{LoginId, UserId};
 use domain::store::StoreError;
-use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Statement};
+use sea_orm::{FromQueryResult, Statement, Value};
 use uuid::Uuid;
 
 use crate::accounts::{api_key_of, login_of};
@@ -27,20 +27,52 @@ struct LoginRow {
     user_is_active: bool,
 }
 
-/// Whether the user of the row at hand may act.
-const USER_IS_ACTIVE: &str = "(select u.is_active from users u where u.id = user_id)";
+/// One question, as SQLite is asked and as the door of Postgres is.
+struct Question {
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+const CREDENTIAL: Question = Question {
+    sqlite: "select u.id as user_id, c.password_hash, u.is_active \
+             from users u join user_credentials c on c.user_id = u.id where u.email = $1",
+    postgres: "select * from find_credential($1)",
+};
+const LOGIN: Question = Question {
+    sqlite: "select l.*, u.is_active as user_is_active \
+             from logins l join users u on u.id = l.user_id where l.id = $1",
+    postgres: "select * from find_login($1)",
+};
+const API_KEY: Question = Question {
+    sqlite: "select k.* from api_keys k join users u on u.id = k.user_id \
+             where k.hash = $1 and u.is_active",
+    postgres: "select * from find_api_key($1)",
+};
+
+impl SqlStore {
+    async fn look_up<R: FromQueryResult>(
+        &self,
+        question: &Question,
+        key: Value,
+    ) -> Result<Option<R>, StoreError> {
+        let sql = if self.is_postgres() {
+            question.postgres
+        } else {
+            question.sqlite
+        };
+        let backend = self.readers.get_database_backend();
+        R::find_by_statement(Statement::from_sql_and_values(backend, sql, [key]))
+            .one(&self.readers)
+            .await
+            .map_err(store_error)
+    }
+}
 
 #[async_trait]
 impl AccountDirectory for SqlStore {
     async fn credential(&self, email: &Email) -> Result<Option<Credential>, StoreError> {
-        let sql = "select u.id as user_id, c.password_hash, u.is_active \
-                   from users u join user_credentials c on c.user_id = u.id where u.email = $1";
-        let backend = self.readers.get_database_backend();
-        let statement = Statement::from_sql_and_values(backend, sql, [email.as_str().into()]);
-        let row = CredentialRow::find_by_statement(statement)
-            .one(&self.readers)
-            .await;
-        Ok(row.map_err(store_error)?.map(|row| Credential {
+        let row = self.look_up(&CREDENTIAL, email.as_str().into()).await?;
+        Ok(row.map(|row: CredentialRow| Credential {
             user: UserId::new(row.user_id),
             hash: PasswordHash(row.password_hash),
             is_active: row.is_active,
@@ -48,12 +80,7 @@ impl AccountDirectory for SqlStore {
     }
 
     async fn login(&self, id: LoginId) -> Result<Option<LoginState>, StoreError> {
-        let row = login::Entity::find_by_id(id.as_uuid())
-            .expr_as(Expr::cust(USER_IS_ACTIVE), "user_is_active")
-            .into_model::<LoginRow>()
-            .one(&self.readers)
-            .await
-            .map_err(store_error)?;
+        let row: Option<LoginRow> = self.look_up(&LOGIN, id.as_uuid().into()).await?;
         let state = |row: LoginRow| {
             let login = login_of(&row.login)?;
             Ok(LoginState {
@@ -65,12 +92,7 @@ impl AccountDirectory for SqlStore {
     }
 
     async fn api_key(&self, hash: &str) -> Result<Option<ApiKey>, StoreError> {
-        let row = api_key::Entity::find()
-            .filter(api_key::Column::Hash.eq(hash))
-            .filter(Expr::cust(USER_IS_ACTIVE))
-            .one(&self.readers)
-            .await
-            .map_err(store_error)?;
+        let row: Option<api_key::Model> = self.look_up(&API_KEY, hash.into()).await?;
         row.map(api_key_of).transpose()
     }
 }

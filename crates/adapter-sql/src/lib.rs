@@ -4,10 +4,13 @@
 //! [`domain::account::AccountDirectory`], [`domain::jobs::JobQueue`],
 //! [`domain::jobs::Maintenance`]); [`SqlMemoryIndex`] implements [`domain::memory::MemoryIndex`] on
 //! rows beside the memories. One code serves both databases: they differ in how they are opened and
-//! in how a transaction begins (`connect.rs`, `store.rs`), and nowhere else.
+//! in how a transaction begins (`connect.rs`, `store.rs`, `postgres/`), and in what goes past a single
+//! owner: on Postgres that is asked through the doors of the migration `row_security`.
 //!
 //! Invariants:
 //! - every statement names the owner, who is bound once, when the unit of work begins;
+//! - on Postgres a transaction takes on a role that owns nothing and names its owner to row level
+//!   security; outside a transaction only the doors are asked;
 //! - SQLite has one writer, so that writers wait in a queue instead of failing, and a few readers
 //!   that never wait;
 //! - no statement, value or row gets into a log or an error text: the driver's logging is off, and
@@ -29,6 +32,7 @@ mod maintenance;
 mod memories;
 mod messages;
 mod outbox;
+mod postgres;
 mod profiles;
 mod queue;
 mod rows;
@@ -38,4 +42,5 @@ mod unit_of_work;
 
 pub use connect::SqlConfig;
 pub use index::SqlMemoryIndex;
+pub use postgres::Login;
 pub use store::SqlStore;

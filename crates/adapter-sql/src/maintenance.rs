@@ -4,37 +4,62 @@ use async_trait::async_trait;
 use domain::ids::{MemoryId, ProfileId, UserId};
 use domain::jobs::Maintenance;
 use domain::privacy::MemoryScope;
-use domain::session::MessageStatus;
 use domain::store::StoreError;
-use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::entities::{memory, message, profile};
 use crate::error::store_error;
-use crate::rows::micros;
+use crate::rows::{count, micros};
 use crate::store::SqlStore;
 
-/// Spelled as in the partial index, so that it fits.
-const UNINDEXED: &str =
-    "(indexed_version is null or indexed_version <> version or not indexed_vector)";
-const OUT_OF_DATE: &str = "(indexed_version is null or indexed_version <> version)";
-const NO_JOB: &str = "not exists (select 1 from outbox o where o.user_id = memories.user_id \
-                      and o.subject_id = memories.id and o.kind = 'index' and o.state = 'pending')";
+const INTERRUPT: &str = "update chat_messages set status = 'interrupted' \
+    where status = 'streaming' and alive_at < $1";
+const PROFILES: &str = "select user_id, id from memory_profiles \
+    where $1 is null or (user_id, id) > ($1, $2) order by user_id, id limit $3";
+/// Its first condition is spelled as in the partial index, so that it fits.
+const UNINDEXED: &str = "select user_id, profile_id, id from memories \
+    where (indexed_version is null or indexed_version <> version or not indexed_vector) \
+      and ($1 or indexed_version is null or indexed_version <> version) \
+      and not exists (select 1 from outbox o where o.user_id = memories.user_id \
+          and o.subject_id = memories.id and o.kind = 'index' and o.state = 'pending') \
+    order by id limit $2";
+
+#[derive(FromQueryResult)]
+struct ProfileRow {
+    user_id: Uuid,
+    id: Uuid,
+}
+
+#[derive(FromQueryResult)]
+struct MemoryRow {
+    user_id: Uuid,
+    profile_id: Uuid,
+    id: Uuid,
+}
+
+impl SqlStore {
+    /// Runs a change past owners; how many rows it reached. A door counts them itself.
+    pub(crate) async fn changed(&self, change: Statement) -> Result<u64, StoreError> {
+        if !self.is_postgres() {
+            let changed = self.writer.execute_raw(change).await.map_err(store_error)?;
+            return Ok(changed.rows_affected());
+        }
+        let row = self.writer.query_one_raw(change).await;
+        let rows: Option<i64> = match row.map_err(store_error)? {
+            Some(row) => row.try_get_by_index(0).map_err(store_error)?,
+            None => None,
+        };
+        Ok(count(rows.unwrap_or(0)))
+    }
+}
 
 #[async_trait]
 impl Maintenance for SqlStore {
     async fn interrupt_stale(&self, before: OffsetDateTime) -> Result<u64, StoreError> {
-        let interrupted = MessageStatus::Interrupted.as_str();
-        let stale = message::Entity::update_many()
-            .col_expr(message::Column::Status, Expr::value(interrupted))
-            .filter(Expr::cust("status = 'streaming'"))
-            .filter(message::Column::AliveAt.lt(micros(before)))
-            .exec(&self.writer)
-            .await
-            .map_err(store_error)?;
-        Ok(stale.rows_affected)
+        let before = micros(before).into();
+        let interrupt = self.past_owners(INTERRUPT, "select interrupt_stale($1)", [before]);
+        self.changed(interrupt).await
     }
 
     async fn scopes(
@@ -42,32 +67,19 @@ impl Maintenance for SqlStore {
         after: Option<MemoryScope>,
         limit: u32,
     ) -> Result<Vec<MemoryScope>, StoreError> {
-        let (user, id) = (profile::Column::UserId, profile::Column::Id);
-        let mut query = profile::Entity::find()
-            .select_only()
-            .column(user)
-            .column(id);
-        if let Some(MemoryScope {
-            user: last_user,
-            profile: last,
-        }) = after
-        {
-            let place = Expr::tuple([user.into_expr(), id.into_expr()]);
-            let last = [
-                Expr::value(last_user.as_uuid()),
-                Expr::value(last.as_uuid()),
-            ];
-            query = query.filter(place.gt(Expr::tuple(last)));
-        }
-        let rows: Vec<(Uuid, Uuid)> = query
-            .order_by_asc(user)
-            .order_by_asc(id)
-            .limit(u64::from(limit))
-            .into_tuple()
+        let values = [
+            after.map(|scope| scope.user.as_uuid()).into(),
+            after.map(|scope| scope.profile.as_uuid()).into(),
+            i64::from(limit).into(),
+        ];
+        let door = "select user_id, id from list_profiles($1, $2, $3)";
+        let profiles = self.past_owners(PROFILES, door, values);
+        let rows = ProfileRow::find_by_statement(profiles)
             .all(&self.readers)
-            .await
-            .map_err(store_error)?;
-        Ok(rows.into_iter().map(scope_of).collect())
+            .await;
+        let rows = rows.map_err(store_error)?;
+        let scope = |row: ProfileRow| scope_of(row.user_id, row.id);
+        Ok(rows.into_iter().map(scope).collect())
     }
 
     async fn unindexed(
@@ -75,29 +87,19 @@ impl Maintenance for SqlStore {
         with_vectors: bool,
         limit: u32,
     ) -> Result<Vec<(MemoryScope, MemoryId)>, StoreError> {
-        let mut query = memory::Entity::find()
-            .select_only()
-            .column(memory::Column::UserId)
-            .column(memory::Column::ProfileId)
-            .column(memory::Column::Id)
-            .filter(Expr::cust(UNINDEXED))
-            .filter(Expr::cust(NO_JOB));
-        if !with_vectors {
-            query = query.filter(Expr::cust(OUT_OF_DATE));
-        }
-        let rows: Vec<(Uuid, Uuid, Uuid)> = query
-            .order_by_asc(memory::Column::Id)
-            .limit(u64::from(limit))
-            .into_tuple()
+        let values = [with_vectors.into(), i64::from(limit).into()];
+        let door = "select user_id, profile_id, id from list_unindexed($1, $2)";
+        let unindexed = self.past_owners(UNINDEXED, door, values);
+        let rows = MemoryRow::find_by_statement(unindexed)
             .all(&self.readers)
-            .await
-            .map_err(store_error)?;
-        let found = |(user, profile, id)| (scope_of((user, profile)), MemoryId::new(id));
+            .await;
+        let rows = rows.map_err(store_error)?;
+        let found = |row: MemoryRow| (scope_of(row.user_id, row.profile_id), MemoryId::new(row.id));
         Ok(rows.into_iter().map(found).collect())
     }
 }
 
-fn scope_of((user, profile): (Uuid, Uuid)) -> MemoryScope {
+fn scope_of(user: Uuid, profile: Uuid) -> MemoryScope {
     MemoryScope {
         user: UserId::new(user),
         profile: ProfileId::new(profile),

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use domain::jobs::{JobQueue, JobReport, JobState, LeasedJob, QueueDepth};
 use domain::store::StoreError;
 use sea_orm::sea_query::Expr;
-use sea_orm::{EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Statement};
+use sea_orm::{EntityTrait, FromQueryResult, QueryFilter, Statement, UpdateMany, Value};
 use time::OffsetDateTime;
 
 use crate::entities::job;
@@ -23,8 +23,49 @@ const CLAIM: &str = "\
     update outbox set attempts = attempts + 1, locked_until = $2 \
     where id in (select id from outbox where state = 'pending' and available_at <= $1 \
                  and (locked_until is null or locked_until <= $1) \
-                 order by available_at, id limit $3 {skip_locked}) \
+                 order by available_at, id limit $3) \
     returning *";
+const RELEASE: &str = "update outbox set locked_until = null \
+    where state = 'pending' and locked_until is not null";
+const DEPTH: &str = "select state, count(*) as jobs from outbox group by state";
+const DEAD_JOBS: &str = "select * from outbox where state = 'dead' order by id desc limit $1";
+
+#[derive(FromQueryResult)]
+struct DepthRow {
+    state: String,
+    jobs: i64,
+}
+
+impl SqlStore {
+    /// Asks past a single owner: SQLite by a statement, Postgres through a door of the same meaning.
+    pub(crate) fn past_owners<const N: usize>(
+        &self,
+        sqlite: &str,
+        postgres: &str,
+        values: [Value; N],
+    ) -> Statement {
+        let sql = if self.is_postgres() { postgres } else { sqlite };
+        Statement::from_sql_and_values(self.writer.get_database_backend(), sql, values)
+    }
+
+    /// Changes a job that is still held.
+    async fn change(
+        &self,
+        lease: &LeasedJob,
+        change: impl FnOnce(UpdateMany<job::Entity>) -> UpdateMany<job::Entity> + Send,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        let tx = self.begin_write(Some(lease.job.user)).await?;
+        change(job::Entity::update_many())
+            .col_expr(job::Column::LockedUntil, Expr::value(None::<i64>))
+            .col_expr(job::Column::LastError, Expr::value(reason))
+            .filter(still_held(lease))
+            .exec(&tx)
+            .await
+            .map_err(store_error)?;
+        tx.commit().await.map_err(store_error)
+    }
+}
 
 #[async_trait]
 impl JobQueue for SqlStore {
@@ -34,22 +75,13 @@ impl JobQueue for SqlStore {
         lease: Duration,
         limit: u32,
     ) -> Result<Vec<LeasedJob>, StoreError> {
-        let skip_locked = if self.is_postgres() {
-            "for update skip locked"
-        } else {
-            ""
-        };
-        let sql = CLAIM.replace("{skip_locked}", skip_locked);
         let values = [
             micros(now).into(),
             micros(now + lease).into(),
             i64::from(limit).into(),
         ];
-        let backend = self.writer.get_database_backend();
-        let statement = Statement::from_sql_and_values(backend, sql, values);
-        let rows = job::Model::find_by_statement(statement)
-            .all(&self.writer)
-            .await;
+        let claim = self.past_owners(CLAIM, "select * from claim_jobs($1, $2, $3)", values);
+        let rows = job::Model::find_by_statement(claim).all(&self.writer).await;
         let mut rows = rows.map_err(store_error)?;
         rows.sort_by_key(|row| (row.available_at, row.id));
         rows.iter().map(lease_of).collect()
@@ -61,54 +93,30 @@ impl JobQueue for SqlStore {
         at: OffsetDateTime,
         reason: &str,
     ) -> Result<(), StoreError> {
-        job::Entity::update_many()
-            .col_expr(job::Column::AvailableAt, Expr::value(micros(at)))
-            .col_expr(job::Column::LockedUntil, Expr::value(None::<i64>))
-            .col_expr(job::Column::LastError, Expr::value(reason))
-            .filter(still_held(lease))
-            .exec(&self.writer)
-            .await
-            .map(|_| ())
-            .map_err(store_error)
+        let later = Expr::value(micros(at));
+        let change = |job: UpdateMany<_>| job.col_expr(job::Column::AvailableAt, later);
+        self.change(lease, change, reason).await
     }
 
     async fn bury(&self, lease: &LeasedJob, reason: &str) -> Result<(), StoreError> {
-        job::Entity::update_many()
-            .col_expr(job::Column::State, Expr::value(DEAD))
-            .col_expr(job::Column::LockedUntil, Expr::value(None::<i64>))
-            .col_expr(job::Column::LastError, Expr::value(reason))
-            .filter(still_held(lease))
-            .exec(&self.writer)
-            .await
-            .map(|_| ())
-            .map_err(store_error)
+        let change = |job: UpdateMany<_>| job.col_expr(job::Column::State, Expr::value(DEAD));
+        self.change(lease, change, reason).await
     }
 
     async fn release(&self) -> Result<u64, StoreError> {
-        job::Entity::update_many()
-            .col_expr(job::Column::LockedUntil, Expr::value(None::<i64>))
-            .filter(Expr::cust("state = 'pending' and locked_until is not null"))
-            .exec(&self.writer)
-            .await
-            .map(|released| released.rows_affected)
-            .map_err(store_error)
+        let release = self.past_owners(RELEASE, "select release_jobs()", []);
+        self.changed(release).await
     }
 
     async fn depth(&self) -> Result<QueueDepth, StoreError> {
-        let groups: Vec<(String, i64)> = job::Entity::find()
-            .select_only()
-            .column(job::Column::State)
-            .expr_as(Expr::cust("count(*)"), "jobs")
-            .group_by(job::Column::State)
-            .into_tuple()
-            .all(&self.readers)
-            .await
-            .map_err(store_error)?;
+        let depth = self.past_owners(DEPTH, "select * from queue_depth()", []);
+        let groups = DepthRow::find_by_statement(depth).all(&self.readers).await;
+        let groups = groups.map_err(store_error)?;
         let of = |state| {
             groups
                 .iter()
-                .find(|group| group.0 == state)
-                .map_or(0, |group| count(group.1))
+                .find(|group| group.state == state)
+                .map_or(0, |group| count(group.jobs))
         };
         Ok(QueueDepth {
             pending: of(PENDING),
@@ -117,14 +125,13 @@ impl JobQueue for SqlStore {
     }
 
     async fn dead(&self, limit: u32) -> Result<Vec<JobReport>, StoreError> {
-        let rows = job::Entity::find()
-            .filter(Expr::cust("state = 'dead'"))
-            .order_by_desc(job::Column::Id)
-            .limit(u64::from(limit))
-            .all(&self.readers)
-            .await
-            .map_err(store_error)?;
-        rows.into_iter().map(report_of).collect()
+        let limit = i64::from(limit).into();
+        let dead = self.past_owners(DEAD_JOBS, "select * from dead_jobs($1)", [limit]);
+        let rows = job::Model::find_by_statement(dead).all(&self.readers).await;
+        rows.map_err(store_error)?
+            .into_iter()
+            .map(report_of)
+            .collect()
     }
 }
 

@@ -10,6 +10,7 @@ use sea_orm::{
 
 use crate::connect::{Pools, SqlConfig, open};
 use crate::error::store_error;
+use crate::postgres::{self, Login, Role};
 use crate::unit_of_work::SqlUnitOfWork;
 
 /// The database: SQLite or Postgres. Clones share its connections.
@@ -17,14 +18,49 @@ use crate::unit_of_work::SqlUnitOfWork;
 pub struct SqlStore {
     pub(crate) writer: DatabaseConnection,
     pub(crate) readers: DatabaseConnection,
+    workers: DatabaseConnection,
+    role: Role,
 }
 
 impl SqlStore {
-    /// Opens the database; the schema is the caller's business (`migrations::Migrator::up` on
-    /// [`connection`](Self::connection)). [`StoreError::Unavailable`] when it cannot be reached.
+    /// Opens the database, for the request path; the schema is the caller's business (`migrations::up`
+    /// on [`connection`](Self::connection)). [`StoreError::Unavailable`] when it cannot be reached, or
+    /// in no way that is safe.
     pub async fn connect(config: &SqlConfig) -> Result<Self, StoreError> {
-        let Pools { writer, readers } = open(config).await?;
-        Ok(Self { writer, readers })
+        let Pools {
+            writer,
+            readers,
+            workers,
+        } = open(config).await?;
+        Ok(Self {
+            writer,
+            readers,
+            workers,
+            role: Role::App,
+        })
+    }
+
+    /// The same database for the workers: with connections and, on Postgres, a role of their own.
+    #[must_use]
+    pub fn for_workers(&self) -> Self {
+        if !self.is_postgres() {
+            return self.clone();
+        }
+        Self {
+            writer: self.workers.clone(),
+            readers: self.workers.clone(),
+            workers: self.workers.clone(),
+            role: Role::Worker,
+        }
+    }
+
+    /// Whom the database takes this program for; SQLite knows nobody.
+    pub async fn login(&self) -> Result<Login, StoreError> {
+        if self.is_postgres() {
+            postgres::check_login(&self.readers).await
+        } else {
+            Ok(Login::Runtime)
+        }
     }
 
     /// The connection that may change the schema.
@@ -52,34 +88,42 @@ impl SqlStore {
 
     /// Finishes what runs and closes all connections.
     pub async fn close(&self) -> Result<(), StoreError> {
-        self.readers.close_by_ref().await.map_err(store_error)?;
-        self.writer.close_by_ref().await.map_err(store_error)
+        for pool in [&self.readers, &self.workers, &self.writer] {
+            pool.close_by_ref().await.map_err(store_error)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn is_postgres(&self) -> bool {
         self.writer.get_database_backend() == DbBackend::Postgres
     }
 
-    /// A transaction that may write. SQLite takes the write lock at once: taking it later would fail
-    /// if somebody else had written meanwhile.
-    pub(crate) async fn begin_write(&self) -> Result<DatabaseTransaction, StoreError> {
+    /// A transaction that may write, for this owner. SQLite takes the write lock at once: taking it later
+    /// would fail if somebody else had written meanwhile.
+    pub(crate) async fn begin_write(
+        &self,
+        owner: Option<UserId>,
+    ) -> Result<DatabaseTransaction, StoreError> {
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        self.writer
-            .begin_with_options(options)
-            .await
-            .map_err(store_error)
+        let begun = self.writer.begin_with_options(options).await;
+        let tx = begun.map_err(store_error)?;
+        if self.is_postgres() {
+            postgres::bind(&tx, self.role, owner, false).await?;
+        }
+        Ok(tx)
     }
 
-    /// A transaction that sees one moment and cannot write.
-    pub(crate) async fn begin_read(&self) -> Result<DatabaseTransaction, StoreError> {
+    /// A transaction that sees one moment and cannot write, for this owner.
+    pub(crate) async fn begin_read(
+        &self,
+        owner: Option<UserId>,
+    ) -> Result<DatabaseTransaction, StoreError> {
         let tx = self.readers.begin().await.map_err(store_error)?;
         if self.is_postgres() {
-            tx.execute_unprepared("set transaction isolation level repeatable read, read only")
-                .await
-                .map_err(store_error)?;
+            postgres::bind(&tx, self.role, owner, true).await?;
         }
         Ok(tx)
     }
@@ -88,16 +132,13 @@ impl SqlStore {
 #[async_trait]
 impl Store for SqlStore {
     async fn begin(&self, owner: UserId) -> Result<Box<dyn UnitOfWork>, StoreError> {
-        Ok(Box::new(SqlUnitOfWork::writing(
-            self.begin_write().await?,
-            owner,
-        )))
+        let locks = self.is_postgres() && self.role == Role::App;
+        let tx = self.begin_write(Some(owner)).await?;
+        Ok(Box::new(SqlUnitOfWork::new(tx, owner, locks)))
     }
 
     async fn read(&self, owner: UserId) -> Result<Box<dyn UnitOfWork>, StoreError> {
-        Ok(Box::new(SqlUnitOfWork::reading(
-            self.begin_read().await?,
-            owner,
-        )))
+        let tx = self.begin_read(Some(owner)).await?;
+        Ok(Box::new(SqlUnitOfWork::new(tx, owner, false)))
     }
 }

@@ -1,9 +1,9 @@
-//! The contract suites on Postgres: a schema of its own for each suite, emptied before each case, on a
-//! server that this test starts, or on the one that `TEST_DATABASE_URL` names.
+//! The contract suites on Postgres, as the role that the program has at run time: one database, emptied
+//! before each case, on a server that this test starts, or on the one that `TEST_DATABASE_URL` names.
 
 mod common;
 
-use common::{harness, index_harness, open, postgres_url};
+use common::{harness, index_harness, open_postgres};
 use sea_orm::ConnectionTrait;
 use testkit::contract::{account_directory, job_queue, maintenance, memory_index, store};
 use testkit::servers::Postgres;
@@ -13,16 +13,12 @@ async fn every_port_keeps_its_contract() {
     let Some(server) = Postgres::start() else {
         return;
     };
-    let database = open(postgres_url(&server).await).await;
+    let (owner, runtime) = open_postgres(&server).await;
     let fresh = async || {
         // Everything else hangs on users.
         let empty = "delete from users; delete from index_space";
-        database
-            .connection()
-            .execute_unprepared(empty)
-            .await
-            .unwrap();
-        database.clone()
+        owner.connection().execute_unprepared(empty).await.unwrap();
+        runtime.clone()
     };
     store::check(async || harness(fresh().await)).await;
     account_directory::check(async || harness(fresh().await)).await;

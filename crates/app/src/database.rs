@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use adapter_sql::{SqlConfig, SqlStore};
+use adapter_sql::{Login, SqlConfig, SqlStore};
 use anyhow::{Context, Result, bail};
 use migrations::Migrator;
 use sea_orm_migration::{DbErr, MigrationStatus, MigratorTrait};
 use secrecy::ExposeSecret;
+use tracing::warn;
 
 use crate::settings::Settings;
 
@@ -32,26 +33,86 @@ pub enum SchemaState {
 
 /// Opens the database; makes the data folder if it is missing.
 pub async fn open(settings: &Settings, schema: Schema) -> Result<SqlStore> {
-    make_private_folder(&settings.data_dir)?;
-    let config = SqlConfig::new(settings.database_url.expose_secret());
-    let store = SqlStore::connect(&config)
-        .await
-        .context("the database cannot be opened; look at DATABASE_URL and MEMORYCHAT_DATA_DIR")?;
+    let store = connect(settings, config(settings)).await?;
+    let login = store.login().await?;
+    admit(settings, &login)?;
     match (schema_state(&store).await?, schema) {
         (SchemaState::Current, _) => {}
         (SchemaState::Ahead, _) => {
             bail!("the database was written by a newer memorychat; update this program")
         }
-        (SchemaState::Behind(_), Schema::Migrate) => {
-            Migrator::up(store.connection(), None)
-                .await
-                .context("the database schema cannot be changed")?;
+        // SQLite has one kind of user; on Postgres only the owner can change the schema.
+        (SchemaState::Behind(_), Schema::Migrate)
+            if settings.is_sqlite() || matches!(login, Login::Privileged { .. }) =>
+        {
+            migrate(settings).await?;
         }
-        (SchemaState::Behind(changes), Schema::Check) => {
-            bail!("the database schema is {changes} changes behind; run `memorychat migrate`")
-        }
+        (SchemaState::Behind(changes), _) => bail!(
+            "the database schema is {changes} changes behind; run `memorychat migrate`{}",
+            if settings.is_sqlite() {
+                ""
+            } else {
+                " with the owner's DATABASE_URL"
+            }
+        ),
+    }
+    if let Login::Stranger { role } = store.login().await? {
+        bail!(
+            "DATABASE_URL logs in as {role}, which may not act for memorychat; use mc_login, or \
+             `grant mc_login to {role}`"
+        );
     }
     Ok(store)
+}
+
+/// Brings the schema up to date, as whoever the settings log in.
+pub async fn migrate(settings: &Settings) -> Result<SqlStore> {
+    // A change may take long, and is not to be cut off.
+    let config = SqlConfig {
+        statement_timeout: None,
+        ..config(settings)
+    };
+    let store = connect(settings, config).await?;
+    if schema_state(&store).await? == SchemaState::Ahead {
+        bail!("the database was written by a newer memorychat; update this program");
+    }
+    migrations::up(store.connection())
+        .await
+        .context("the database schema cannot be changed")?;
+    Ok(store)
+}
+
+fn config(settings: &Settings) -> SqlConfig {
+    let database = &settings.database;
+    SqlConfig {
+        connections: database.connections,
+        worker_connections: database.worker_connections,
+        allow_insecure: database.allow_insecure,
+        ..SqlConfig::new(database.url.expose_secret())
+    }
+}
+
+async fn connect(settings: &Settings, config: SqlConfig) -> Result<SqlStore> {
+    make_private_folder(&settings.data_dir)?;
+    SqlStore::connect(&config)
+        .await
+        .context("the database cannot be opened; look at DATABASE_URL and MEMORYCHAT_DATA_DIR")
+}
+
+/// Row level security is no wall for an owner or a superuser: they are let in only when told to.
+fn admit(settings: &Settings, login: &Login) -> Result<()> {
+    match login {
+        Login::Runtime | Login::Stranger { .. } => {}
+        Login::Privileged { role } if settings.database.allow_owner => warn!(
+            role,
+            "DATABASE_ALLOW_OWNER: logged in as an owner; each transaction drops to a role that is not"
+        ),
+        Login::Privileged { role } => bail!(
+            "DATABASE_URL logs in as {role}, which can step over row level security; run \
+             `memorychat migrate` with it once and serve as mc_login, or set DATABASE_ALLOW_OWNER=true"
+        ),
+    }
+    Ok(())
 }
 
 /// Compares the schema with this program, without changing anything.

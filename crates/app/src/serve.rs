@@ -57,7 +57,7 @@ impl Application {
             .adopt()
             .await
             .map_err(|error| anyhow::anyhow!("{error}; run `memorychat reindex`"))?;
-        recover(&parts, claim.is_some()).await?;
+        recover(&parts, claim.is_some(), settings.stale_after).await?;
 
         let listener = listen(settings)?;
         let address = listener.local_addr()?;
@@ -69,12 +69,16 @@ impl Application {
         let mut workers = JoinSet::new();
         for _ in 0..settings.workers {
             workers.spawn(worker::run(
-                parts.runner(),
+                parts.runner(settings),
                 parts.bell.clone(),
                 stop.clone(),
             ));
         }
-        workers.spawn(worker::keep_house(Arc::clone(&parts), stop.clone()));
+        workers.spawn(worker::keep_house(
+            Arc::clone(&parts),
+            settings.stale_after,
+            stop.clone(),
+        ));
         Ok(Self {
             address,
             running,
@@ -95,7 +99,7 @@ impl Application {
     pub fn banner(&self, settings: &Settings) -> String {
         let Self { address, parts, .. } = self;
         let database = if settings.is_sqlite() {
-            settings.database_url.expose_secret()
+            settings.database.url.expose_secret()
         } else {
             parts.store.engine()
         };
@@ -216,14 +220,10 @@ async fn fetch_models(settings: &Settings) {
 
 /// After a crash: answers that nobody writes any more are marked, jobs that nobody works on are due
 /// again, and what the index lacks is enqueued.
-async fn recover(parts: &Parts, alone: bool) -> Result<()> {
-    let patience = if alone {
-        Duration::ZERO
-    } else {
-        Duration::from_mins(5)
-    };
+async fn recover(parts: &Parts, alone: bool, stale_after: Duration) -> Result<()> {
+    let patience = if alone { Duration::ZERO } else { stale_after };
     let interrupted = parts
-        .store
+        .worker_store
         .interrupt_stale(parts.clock.now() - patience)
         .await?;
     if interrupted > 0 {
@@ -233,7 +233,7 @@ async fn recover(parts: &Parts, alone: bool) -> Result<()> {
         );
     }
     if alone {
-        parts.store.release().await?;
+        parts.worker_store.release().await?;
     }
     let enqueued = parts.reindexer().enqueue_missing().await?;
     if enqueued > 0 {

@@ -33,6 +33,8 @@ const INDEX_CACHE_BYTES: u64 = 256 * 1024 * 1024;
 pub struct Parts {
     /// The database.
     pub store: SqlStore,
+    /// The database as the workers see it.
+    pub worker_store: SqlStore,
     /// The memory index.
     pub index: Arc<dyn MemoryIndex>,
     /// The models.
@@ -44,30 +46,33 @@ pub struct Parts {
     /// The clock.
     pub clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGenerator>,
-    indexer: Arc<Indexer>,
 }
 
 impl Parts {
     /// Makes the parts over an open database and chosen models.
     pub fn new(store: SqlStore, models: ChosenModels) -> Self {
+        let worker_store = store.for_workers();
         let index: Arc<dyn MemoryIndex> = Arc::new(SqlMemoryIndex::new(&store, INDEX_CACHE_BYTES));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let indexer = Arc::new(Indexer::new(
-            Arc::new(store.clone()),
-            Arc::clone(&index),
-            models.embedder.clone(),
-        ));
         let ids: Arc<dyn IdGenerator> = Arc::new(TimeOrderedIds);
         Self {
             store,
+            worker_store,
             index,
             models,
             shared: Shared::alone(Arc::clone(&clock), true),
             bell: Bell::default(),
             clock,
             ids,
-            indexer,
         }
+    }
+
+    fn indexer(&self, store: &SqlStore) -> Arc<Indexer> {
+        Arc::new(Indexer::new(
+            Arc::new(store.clone()),
+            Arc::clone(&self.index),
+            self.models.embedder.clone(),
+        ))
     }
 
     /// The same with what replicas share, as the settings have it: for whoever takes turns.
@@ -127,7 +132,7 @@ impl Parts {
             memories: MemoryService::new(
                 store.clone(),
                 Arc::clone(&self.index),
-                Arc::clone(&self.indexer),
+                self.indexer(&self.store),
                 Arc::clone(&recaller),
                 Arc::clone(&signal),
                 Arc::clone(&clock),
@@ -178,20 +183,23 @@ impl Parts {
     }
 
     /// One background worker.
-    pub fn runner(&self) -> JobRunner {
-        let store = Arc::new(self.store.clone());
+    pub fn runner(&self, settings: &Settings) -> JobRunner {
+        let store = Arc::new(self.worker_store.clone());
         let learner = Learner::new(
             store.clone(),
             Arc::clone(&self.models.extractor),
             Arc::clone(&self.clock),
             Arc::clone(&self.ids),
         );
-        let policy = RetryPolicy::default();
+        let policy = RetryPolicy {
+            lease: settings.job_lease,
+            ..RetryPolicy::default()
+        };
         JobRunner::new(
             store.clone(),
             store,
             learner,
-            Arc::clone(&self.indexer),
+            self.indexer(&self.worker_store),
             Arc::clone(&self.clock),
             policy,
         )
@@ -199,7 +207,7 @@ impl Parts {
 
     /// Rebuilds the index, and finds what it lacks.
     pub fn reindexer(&self) -> Reindexer {
-        let store = Arc::new(self.store.clone());
+        let store = Arc::new(self.worker_store.clone());
         Reindexer::new(
             store.clone(),
             store,

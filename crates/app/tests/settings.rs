@@ -22,7 +22,7 @@ fn nothing_needs_to_be_set() {
         (Provider::Local, Provider::Local)
     );
     assert_eq!(
-        settings.database_url.expose_secret(),
+        settings.database.url.expose_secret(),
         "sqlite://./data/memorychat.db"
     );
     assert_eq!(settings.openai.model, "gpt-4o-mini");

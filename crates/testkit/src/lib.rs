@@ -5,7 +5,8 @@
 //! - [`fakes`]: the ports in memory, deterministic, each checked by its suite.
 //! - [`faults`]: wrappers that fail on demand.
 //! - [`fixtures`] and [`seed`]: values, and rows, that a test needs before it starts.
-//! - [`servers`], [`redis_server`], [`llama_server`], [`models_dir`]: real servers and weights, for a test that wants them.
+//! - [`servers`], [`pgbouncer`], [`redis_server`], [`llama_server`], [`models_dir`]: real servers and weights, for a
+//!   test that wants them.
 //!
 //! # To add a case
 //! Write a private `async fn a_sentence_that_must_hold(harness: &Harness)` beside its neighbours and
@@ -28,6 +29,7 @@ pub mod faults;
 pub mod fixtures;
 pub mod llama_server;
 pub mod models_dir;
+pub mod pgbouncer;
 pub mod redis_server;
 pub mod seed;
 pub mod servers;

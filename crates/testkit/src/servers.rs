@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A Postgres of the test's own; stopped and removed when dropped. Give each case a schema of its own.
+/// A Postgres of the test's own; stopped and removed when dropped. Give each case a database of its own.
 pub struct Postgres {
     url: String,
     server: Option<Server>,
@@ -17,6 +17,7 @@ pub struct Postgres {
 struct Server {
     binaries: PathBuf,
     folder: PathBuf,
+    port: u16,
 }
 
 impl Postgres {
@@ -26,6 +27,11 @@ impl Postgres {
         if let Some(url) = variable("TEST_DATABASE_URL") {
             return Some(Self { url, server: None });
         }
+        Self::new()
+    }
+
+    /// A new server, whatever is set: for a test that stops it or looks into its folder.
+    pub fn new() -> Option<Self> {
         let Some(binaries) = binaries() else {
             assert!(
                 variable("CI").is_none(),
@@ -38,9 +44,10 @@ impl Postgres {
         let server = Server {
             binaries,
             folder: new_folder(),
+            port,
         };
         server.make_cluster();
-        server.start(port);
+        server.start();
         let url = format!("postgres://postgres@127.0.0.1:{port}/postgres?sslmode=disable");
         Some(Self {
             url,
@@ -48,22 +55,61 @@ impl Postgres {
         })
     }
 
+    /// Ends it as a crash does: what was acknowledged is in its log, nothing is tidied up.
+    pub fn crash(&self) {
+        self.own().stop("immediate");
+    }
+
+    /// Starts it again after a [`crash`](Self::crash), at the same address.
+    pub fn restart(&self) {
+        self.own().start();
+    }
+
+    /// Every file that holds what was stored, brought up to date first.
+    pub fn folder(&self) -> &Path {
+        self.run("checkpoint");
+        &self.own().folder
+    }
+
+    /// Runs a statement as its owner.
+    pub fn run(&self, sql: &str) {
+        let mut psql = self.own().command("psql");
+        run(psql.args([self.url.as_str(), "-qc", sql]));
+    }
+
+    fn own(&self) -> &Server {
+        self.server.as_ref().expect("a server of this test's own")
+    }
+
     /// Its address.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Its address, for connections that see one schema only. The schema must be made first.
-    pub fn schema_url(&self, schema: &str) -> String {
-        let separator = if self.url.contains('?') { '&' } else { '?' };
-        format!("{}{separator}options[search_path]={schema}", self.url)
+    /// Its port.
+    pub(crate) fn port(&self) -> u16 {
+        let place = self.url.rsplit_once('/').unwrap().0;
+        place.rsplit_once(':').unwrap().1.parse().unwrap()
+    }
+
+    /// The address of another database on it, which must be made first.
+    pub fn database_url(&self, database: &str) -> String {
+        let (server, rest) = self.url.rsplit_once('/').unwrap();
+        let options = rest.find('?').map_or("", |at| &rest[at..]);
+        format!("{server}/{database}{options}")
     }
 }
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        if let Some(server) = &self.server {
-            server.stop();
+        let Some(server) = &self.server else { return };
+        // A test may have stopped it already.
+        server.stop("immediate");
+        if fs::remove_dir_all(&server.folder).is_err() {
+            println!(
+                "could not remove the Postgres in {}",
+                server.folder.display()
+            );
         }
     }
 }
@@ -81,11 +127,12 @@ impl Server {
             .args(["--no-locale", "--no-sync"]));
     }
 
-    fn start(&self, port: u16) {
+    fn start(&self) {
+        let port = self.port;
         // Nothing here outlives the test, so nothing needs to be safe on disk.
         let settings = format!(
             "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off \
-             -c synchronous_commit=off -c full_page_writes=off -c shared_buffers=32MB \
+             -c full_page_writes=off -c shared_buffers=32MB \
              -c max_connections=200"
         );
         let mut start = self.command("pg_ctl");
@@ -96,39 +143,35 @@ impl Server {
         run(start.arg("-l").arg(self.folder.join("log")).arg("start"));
     }
 
-    fn stop(&self) {
+    fn stop(&self, mode: &str) -> bool {
         let mut stop = self.command("pg_ctl");
         stop.arg("-D")
             .arg(self.data())
-            .args(["-m", "immediate", "-s", "stop"]);
-        let stopped = stop.status();
-        let removed = fs::remove_dir_all(&self.folder);
-        if !matches!((stopped, removed), (Ok(status), Ok(())) if status.success()) {
-            println!(
-                "could not stop or remove the Postgres in {}",
-                self.folder.display()
-            );
-        }
+            .args(["-m", mode, "-s", "stop"]);
+        stop.status().is_ok_and(|status| status.success())
     }
 
-    /// A command of the server; Postgres refuses to run as root, so that is given up first.
     fn command(&self, name: &str) -> Command {
-        let program = self.binaries.join(name);
-        let mut command = if is_root() {
-            let mut command = Command::new("setpriv");
-            command
-                .args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "--"])
-                .arg(program);
-            command
-        } else {
-            Command::new(program)
-        };
-        command
-            .current_dir(&self.folder)
-            .env("HOME", &self.folder)
-            .env("LC_ALL", "C");
-        command
+        as_nobody(self.binaries.join(name), &self.folder)
     }
+}
+
+/// A command in a folder of its own. Servers of databases refuse to run as root, so that is given up.
+pub(crate) fn as_nobody(program: PathBuf, folder: &Path) -> Command {
+    let mut command = if is_root() {
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "--"])
+            .arg(program);
+        command
+    } else {
+        Command::new(program)
+    };
+    command
+        .current_dir(folder)
+        .env("HOME", folder)
+        .env("LC_ALL", "C");
+    command
 }
 
 /// The newest version in Debian's folders, else what is on the path.
@@ -149,7 +192,7 @@ fn binaries() -> Option<PathBuf> {
     newest.map(|(_, folder)| folder).or_else(on_path)
 }
 
-fn new_folder() -> PathBuf {
+pub(crate) fn new_folder() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let n = NEXT.fetch_add(1, Ordering::Relaxed);
     let folder = std::env::temp_dir().join(format!("memorychat-pg-{}-{n}", std::process::id()));
@@ -165,7 +208,7 @@ fn is_root() -> bool {
     fs::metadata(Path::new("/proc/self")).is_ok_and(|me| me.uid() == 0)
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0))
         .unwrap()
         .local_addr()
@@ -183,7 +226,7 @@ fn run(command: &mut Command) {
     assert!(status.success(), "{command:?} failed");
 }
 
-fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     variable_os(name)
         .and_then(|value| value.into_string().ok())
         .filter(|value| !value.is_empty())

@@ -25,6 +25,7 @@ async fn a_store() -> StoreHarness {
     let store = Arc::new(InMemoryStore::new());
     StoreHarness {
         store: store.clone(),
+        workers: store.clone(),
         directory: store.clone(),
         queue: store.clone(),
         maintenance: store,

@@ -64,6 +64,16 @@ impl SqlMemoryIndex {
         self.turns[hash].lock().await
     }
 
+    async fn read(&self, scope: MemoryScope) -> Result<DatabaseTransaction, IndexError> {
+        let begun = self.store.begin_read(Some(scope.user)).await;
+        begun.map_err(unavailable)
+    }
+
+    async fn write(&self, scope: MemoryScope) -> Result<DatabaseTransaction, IndexError> {
+        let begun = self.store.begin_write(Some(scope.user)).await;
+        begun.map_err(unavailable)
+    }
+
     fn cached(&self, scope: MemoryScope, revision: i64) -> Option<Shared> {
         self.loaded
             .get(&scope)
@@ -76,7 +86,7 @@ impl SqlMemoryIndex {
             return Ok(profile);
         }
         let _turn = self.turn(scope).await;
-        let tx = self.store.begin_read().await.map_err(unavailable)?;
+        let tx = self.read(scope).await?;
         let head = rows::head(&tx, scope).await.map_err(unavailable)?;
         // Whoever had the turn before may have done it already.
         if let Some(profile) = self.cached(scope, head.revision) {
@@ -113,23 +123,24 @@ impl SqlMemoryIndex {
 #[async_trait]
 impl MemoryIndex for SqlMemoryIndex {
     async fn space(&self) -> Result<Option<EmbeddingSpace>, IndexError> {
-        rows::space(&self.store.readers).await.map_err(unavailable)
+        let tx = self.store.begin_read(None).await.map_err(unavailable)?;
+        rows::space(&tx).await.map_err(unavailable)
     }
 
     async fn reset(&self, space: Option<&EmbeddingSpace>) -> Result<(), IndexError> {
-        let tx = self.store.begin_write().await.map_err(unavailable)?;
-        rows::clear(&tx, space).await.map_err(unavailable)?;
-        commit(tx).await?;
+        self.store.clear_index(space).await.map_err(unavailable)?;
         self.loaded.invalidate_all();
         Ok(())
     }
 
     async fn adopt(&self, space: &EmbeddingSpace) -> Result<(), IndexError> {
-        let recorded = match self.space().await? {
-            Some(recorded) => recorded,
-            None => rows::record_space(&self.store.writer, space)
-                .await
-                .map_err(unavailable)?,
+        let recorded = if let Some(recorded) = self.space().await? {
+            recorded
+        } else {
+            let tx = self.store.begin_write(None).await.map_err(unavailable)?;
+            let recorded = rows::record_space(&tx, space).await.map_err(unavailable)?;
+            commit(tx).await?;
+            recorded
         };
         if recorded == *space {
             Ok(())
@@ -147,9 +158,9 @@ impl MemoryIndex for SqlMemoryIndex {
             return Ok(Vec::new());
         }
         let scope = grant.scope();
-        let head = rows::head(&self.store.readers, scope)
-            .await
-            .map_err(unavailable)?;
+        let tx = self.read(scope).await?;
+        let head = rows::head(&tx, scope).await.map_err(unavailable)?;
+        drop(tx);
         check_space(&head, query.embedding.iter().map(Embedding::dimension))?;
         let profile = self.fresh(scope, &head).await?;
         if read(&profile).len() <= SEARCHED_IN_PLACE {
@@ -165,7 +176,7 @@ impl MemoryIndex for SqlMemoryIndex {
         }
         let scope = grant.scope();
         let _turn = self.turn(scope).await;
-        let tx = self.store.begin_write().await.map_err(unavailable)?;
+        let tx = self.write(scope).await?;
         let head = rows::head(&tx, scope).await.map_err(unavailable)?;
         let dimensions = entries.iter().filter_map(|entry| entry.embedding.as_ref());
         check_space(&head, dimensions.map(Embedding::dimension))?;
@@ -196,7 +207,7 @@ impl MemoryIndex for SqlMemoryIndex {
             return Ok(());
         }
         let _turn = self.turn(scope).await;
-        let tx = self.store.begin_write().await.map_err(unavailable)?;
+        let tx = self.write(scope).await?;
         rows::delete(&tx, scope, memories)
             .await
             .map_err(unavailable)?;
@@ -213,9 +224,8 @@ impl MemoryIndex for SqlMemoryIndex {
     }
 
     async fn entries(&self, scope: MemoryScope) -> Result<Vec<MemoryId>, IndexError> {
-        rows::ids(&self.store.readers, scope)
-            .await
-            .map_err(unavailable)
+        let tx = self.read(scope).await?;
+        rows::ids(&tx, scope).await.map_err(unavailable)
     }
 }
 

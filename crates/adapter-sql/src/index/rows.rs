@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::error::store_error;
 use crate::rows::{Table, uuids};
+use crate::store::SqlStore;
 
 const VECTORS: Table = Table("memory_vectors");
 
@@ -98,32 +99,46 @@ pub(super) async fn record_space<C: ConnectionTrait>(
     db: &C,
     space: &EmbeddingSpace,
 ) -> Result<EmbeddingSpace, StoreError> {
-    let dimension = Table("index_space").value("dimension", i64::try_from(space.dimension).ok())?;
+    let dimension = dimension_of(space)?;
     let sql = "insert into index_space (id, model, dimension) values (1, $1, $2) \
                on conflict (id) do nothing";
     execute(db, sql, vec![space.model.as_str().into(), dimension.into()]).await?;
     Ok(self::space(db).await?.unwrap_or_else(|| space.clone()))
 }
 
-/// Empties the index and records a space, or none. With the entries goes what the memories say of
-/// being indexed, so that a rebuild which is cut short is taken up again.
-pub(super) async fn clear<C: ConnectionTrait>(
-    db: &C,
-    space: Option<&EmbeddingSpace>,
-) -> Result<(), StoreError> {
-    for sql in [
-        "delete from memory_vectors",
-        "delete from index_space",
-        "update index_revisions set revision = revision + 1",
-        "update memories set indexed_version = null, indexed_vector = false \
-         where indexed_version is not null",
-    ] {
-        execute(db, sql, Vec::new()).await?;
+impl SqlStore {
+    /// Empties the index of everybody and records a space, or none. With the entries goes what the
+    /// memories say of being indexed, so that a rebuild which is cut short is taken up again.
+    pub(super) async fn clear_index(
+        &self,
+        space: Option<&EmbeddingSpace>,
+    ) -> Result<(), StoreError> {
+        if self.is_postgres() {
+            let model = space.map(|space| space.model.clone());
+            let dimension = space.map(dimension_of).transpose()?;
+            let values = vec![model.into(), dimension.into()];
+            let cleared = execute(&self.writer, "select clear_index($1, $2)", values).await;
+            return cleared.map(|_| ());
+        }
+        let tx = self.begin_write(None).await?;
+        for sql in [
+            "delete from memory_vectors",
+            "delete from index_space",
+            "update index_revisions set revision = revision + 1",
+            "update memories set indexed_version = null, indexed_vector = false \
+             where indexed_version is not null",
+        ] {
+            execute(&tx, sql, Vec::new()).await?;
+        }
+        if let Some(space) = space {
+            record_space(&tx, space).await?;
+        }
+        tx.commit().await.map_err(store_error)
     }
-    if let Some(space) = space {
-        record_space(db, space).await?;
-    }
-    Ok(())
+}
+
+fn dimension_of(space: &EmbeddingSpace) -> Result<i64, StoreError> {
+    Table("index_space").value("dimension", i64::try_from(space.dimension).ok())
 }
 
 /// Raises the scope's revision, and so makes other writers of the scope wait; `None` when the profile

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use adapter_sql::{SqlConfig, SqlMemoryIndex, SqlStore};
-use migrations::{Migrator, MigratorTrait};
 use sea_orm::ConnectionTrait;
 use tempfile::TempDir;
 use testkit::contract::memory_index::IndexHarness;
@@ -25,35 +24,45 @@ pub(crate) fn sqlite_url(folder: &TempDir) -> String {
     format!("sqlite:{}", folder.path().join(file).display())
 }
 
-/// An empty schema.
+/// An empty database, as its owner sees it.
 pub(crate) async fn postgres_url(server: &Postgres) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let n = NEXT.fetch_add(1, Ordering::Relaxed);
-    let schema = format!("case_{}_{n}", std::process::id());
+    let database = format!("case_{}_{n}", std::process::id());
     let admin = SqlStore::connect(&SqlConfig::new(server.url()))
         .await
         .unwrap();
-    let sql = format!("create schema {schema}");
+    let sql = format!("create database {database}");
     admin.connection().execute_unprepared(&sql).await.unwrap();
     admin.close().await.unwrap();
-    server.schema_url(&schema)
+    server.database_url(&database)
 }
 
-/// The database with its tables.
+/// The database with its tables, as its owner.
 pub(crate) async fn open(url: String) -> SqlStore {
     let store = SqlStore::connect(&SqlConfig::new(url)).await.unwrap();
-    Migrator::up(store.connection(), None).await.unwrap();
+    migrations::up(store.connection()).await.unwrap();
     store
+}
+
+/// An empty database with its tables, as its owner and as the program at run time.
+pub(crate) async fn open_postgres(server: &Postgres) -> (SqlStore, SqlStore) {
+    let url = postgres_url(server).await;
+    let runtime = url.replace("postgres@", "mc_login@");
+    let owner = open(url).await;
+    let runtime = SqlStore::connect(&SqlConfig::new(runtime)).await.unwrap();
+    (owner, runtime)
 }
 
 /// The store as the suites see it.
 pub(crate) fn harness(store: SqlStore) -> StoreHarness {
     let store = Arc::new(store);
     StoreHarness {
-        store: store.clone(),
+        workers: Arc::new(store.for_workers()),
+        queue: Arc::new(store.for_workers()),
+        maintenance: Arc::new(store.for_workers()),
         directory: store.clone(),
-        queue: store.clone(),
-        maintenance: store,
+        store,
     }
 }
 

@@ -88,13 +88,28 @@ pub struct ApiSettings {
     pub trusted_proxies: Vec<IpAddr>,
 }
 
+/// The database.
+#[derive(Debug, Clone)]
+pub struct DatabaseSettings {
+    /// Its address.
+    pub url: SecretString,
+    /// Connections of the request path.
+    pub connections: u32,
+    /// Connections of the workers.
+    pub worker_connections: u32,
+    /// Serve as the owner of the tables?
+    pub allow_owner: bool,
+    /// Take an unverified connection to another machine?
+    pub allow_insecure: bool,
+}
+
 /// Everything that can be set.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Folder of database and secrets.
     pub data_dir: PathBuf,
     /// The database.
-    pub database_url: SecretString,
+    pub database: DatabaseSettings,
     /// Bring the schema up to date at start?
     pub migrate: bool,
     /// What replicas share in memory; `None` for each its own.
@@ -103,6 +118,10 @@ pub struct Settings {
     pub redis_allow_persistence: bool,
     /// Background workers inside `serve`.
     pub workers: usize,
+    /// A job that takes longer is given to another worker.
+    pub job_lease: Duration,
+    /// An answer whose writer gave no sign of life for this long counts as interrupted.
+    pub stale_after: Duration,
     /// System prompt; `None` for the built-in one.
     pub instructions: Option<String>,
     /// Who answers.
@@ -175,7 +194,7 @@ impl Settings {
 
     /// Does the database live in this process's own file?
     pub fn is_sqlite(&self) -> bool {
-        self.database_url.expose_secret().starts_with("sqlite:")
+        self.database.url.expose_secret().starts_with("sqlite:")
     }
 }
 
@@ -216,11 +235,13 @@ impl Reader<'_> {
                 .push("MEMORYCHAT_EMBEDDINGS: openai needs OPENAI_EMBEDDING_MODEL".to_owned());
         }
         Settings {
-            database_url: self.database_url(&data_dir),
+            database: self.database(&data_dir),
             migrate: self.flag("MEMORYCHAT_MIGRATE"),
             redis_url: self.redis_url(),
             redis_allow_persistence: self.flag("REDIS_ALLOW_PERSISTENCE"),
             workers: self.number("MEMORYCHAT_WORKERS", 0, 64),
+            job_lease: self.seconds("MEMORYCHAT_JOB_LEASE_SECONDS"),
+            stale_after: self.seconds("MEMORYCHAT_STALE_AFTER_SECONDS"),
             instructions: self.text("MEMORYCHAT_INSTRUCTIONS"),
             chat,
             embeddings,
@@ -300,6 +321,16 @@ impl Reader<'_> {
             rate_limit: limited.then_some(rate_limit),
             login_limit: limited.then_some(login_limit),
             trusted_proxies: self.addresses("MEMORYCHAT_TRUSTED_PROXIES"),
+        }
+    }
+
+    fn database(&mut self, data_dir: &Path) -> DatabaseSettings {
+        DatabaseSettings {
+            url: self.database_url(data_dir),
+            connections: self.number("DATABASE_CONNECTIONS", 2, 1000),
+            worker_connections: self.number("DATABASE_WORKER_CONNECTIONS", 1, 1000),
+            allow_owner: self.flag("DATABASE_ALLOW_OWNER"),
+            allow_insecure: self.flag("DATABASE_ALLOW_INSECURE"),
         }
     }
 
@@ -423,6 +454,10 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    fn seconds(&mut self, name: &'static str) -> Duration {
+        Duration::from_secs(self.number(name, 1, 86_400))
     }
 
     fn parsed<T: FromStr>(&mut self, name: &'static str, what: &str) -> Option<T> {

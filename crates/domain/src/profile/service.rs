@@ -168,12 +168,10 @@ impl ProfileService {
             .ok_or(ProfileError::NotFound)?
             .profile;
         profile.apply(&change, self.clock.now())?;
-        // First, because it keeps all profiles from changing: two calls that each hold one and then
-        // want all would wait for each other.
+        work.profiles().update(&profile).await?;
         if change.is_default == Some(true) {
             work.profiles().set_default(id).await?;
         }
-        work.profiles().update(&profile).await?;
         let view = work
             .profiles()
             .find(id)
@@ -209,10 +207,10 @@ impl ProfileService {
             .iter()
             .find(|v| v.profile.id() != id)
             .ok_or(ProfileError::LastProfile)?;
+        work.profiles().remove(id).await?;
         if gone.profile.is_default() {
             work.profiles().set_default(heir.profile.id()).await?;
         }
-        work.profiles().remove(id).await?;
         let kind = JobKind::Sweep { profile: id };
         let job = Job {
             id: JobId::new(self.ids.next()),

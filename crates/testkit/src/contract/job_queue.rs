@@ -121,8 +121,7 @@ async fn a_released_job_is_due_at_once_and_its_lease_is_lost(h: &StoreHarness) {
     let again = claim(h, 0, 1).await;
     assert_eq!(again[0].job.id, job.id);
     assert_ne!(again[0].attempt, lost.attempt);
-    let mut work = h.store.begin(job.user).await.unwrap();
-    assert!(!work.jobs().complete(&lost).await.unwrap());
+    assert!(!h.complete(job.user, &lost).await);
 }
 
 async fn parallel_workers_never_share_a_job(h: &StoreHarness) {
@@ -182,7 +181,7 @@ async fn a_lost_lease_cannot_be_retried_or_buried(h: &StoreHarness) {
             dead: 0
         }
     );
-    assert!(commit!(h, taken.job.user, jobs.complete(&taken)).unwrap());
+    assert!(h.complete(taken.job.user, &taken).await);
 }
 
 async fn a_buried_job_stays_visible(h: &StoreHarness) {

@@ -9,7 +9,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement,
+};
 use serde_json::Value;
 use tempfile::TempDir;
 use testkit::redis_server::Redis;
@@ -26,9 +28,13 @@ struct Installation {
     settings: Vec<(String, String)>,
 }
 
-/// What a process needs to use the tests' Postgres.
+/// What a process needs to use the tests' Postgres: its owner is let in, so that it finds an empty
+/// database in order.
 fn database_environment(postgres: &Postgres) -> Vec<(&'static str, String)> {
-    vec![("DATABASE_URL", postgres.url().to_owned())]
+    vec![
+        ("DATABASE_URL", postgres.url().to_owned()),
+        ("DATABASE_ALLOW_OWNER", "true".to_owned()),
+    ]
 }
 
 impl Installation {
@@ -68,9 +74,9 @@ impl Installation {
         Server::start(&self.with(own)).await
     }
 
-    /// Two replicas.
+    /// Two replicas that start at once: on an empty database one makes the schema, the other waits.
     async fn pair(&self, own: &[(&str, &str)]) -> (Server, Server) {
-        (self.replica(own).await, self.replica(own).await)
+        tokio::join!(self.replica(own), self.replica(own))
     }
 
     /// A process that works on jobs and serves nobody.
@@ -93,8 +99,9 @@ impl Installation {
     }
 
     async fn database(&self) -> DatabaseConnection {
-        let url = self.postgres.url();
-        Database::connect(url).await.expect("the database")
+        let mut options = ConnectOptions::new(self.postgres.url());
+        options.set_schema_search_path("mc");
+        Database::connect(options).await.expect("the database")
     }
 
     /// One number out of the database.

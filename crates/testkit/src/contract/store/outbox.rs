@@ -7,7 +7,7 @@ use domain::jobs::{JobKind, LeasedJob};
 
 use super::StoreHarness;
 use crate::contract::Case;
-use crate::fixtures::{a_job, a_profile, at, fresh_id};
+use crate::fixtures::{a_job, at, fresh_id};
 
 pub(super) const CASES: &[Case<StoreHarness>] = cases![
     a_job_is_there_exactly_if_committed,
@@ -58,19 +58,21 @@ async fn a_job_is_there_exactly_if_committed(h: &StoreHarness) {
 
 async fn completing_a_job_ends_it_together_with_its_effects(h: &StoreHarness) {
     let (user, lease) = a_leased_job(h).await;
-    let effect = a_profile(user.id, "effect");
-    let mut work = h.store.begin(user.id).await.unwrap();
-    work.profiles().add(&effect).await.unwrap();
+    let effect = a_job(user.id, learn());
+    let mut work = h.workers.begin(user.id).await.unwrap();
+    work.jobs().enqueue(&effect).await.unwrap();
     assert!(work.jobs().complete(&lease).await.unwrap());
     work.commit().await.unwrap();
-    assert!(look!(h, user.id, profiles.find(effect.id())).is_some());
-    assert_eq!(h.queue.depth().await.unwrap().pending, 0);
-    assert!(claim(h, 1000).await.is_empty());
+    let left = claim(h, 1000).await;
+    assert_eq!(
+        left.iter().map(|lease| lease.job.id).collect::<Vec<_>>(),
+        [effect.id]
+    );
 }
 
 async fn a_completion_that_is_dropped_leaves_the_job(h: &StoreHarness) {
     let (user, lease) = a_leased_job(h).await;
-    let mut work = h.store.begin(user.id).await.unwrap();
+    let mut work = h.workers.begin(user.id).await.unwrap();
     assert!(work.jobs().complete(&lease).await.unwrap());
     drop(work);
     assert_eq!(h.queue.depth().await.unwrap().pending, 1);
@@ -79,23 +81,23 @@ async fn a_completion_that_is_dropped_leaves_the_job(h: &StoreHarness) {
 
 async fn a_job_is_completed_once(h: &StoreHarness) {
     let (user, lease) = a_leased_job(h).await;
-    assert!(commit!(h, user.id, jobs.complete(&lease)).unwrap());
-    assert!(!commit!(h, user.id, jobs.complete(&lease)).unwrap());
+    assert!(h.complete(user.id, &lease).await);
+    assert!(!h.complete(user.id, &lease).await);
 }
 
 async fn a_lost_lease_completes_nothing(h: &StoreHarness) {
     let (user, lost) = a_leased_job(h).await;
     let taken = claim(h, 61).await.pop().expect("the lease has ended");
     assert_eq!(taken.attempt, 2);
-    assert!(!commit!(h, user.id, jobs.complete(&lost)).unwrap());
+    assert!(!h.complete(user.id, &lost).await);
     assert_eq!(h.queue.depth().await.unwrap().pending, 1);
-    assert!(commit!(h, user.id, jobs.complete(&taken)).unwrap());
+    assert!(h.complete(user.id, &taken).await);
     assert_eq!(h.queue.depth().await.unwrap().pending, 0);
 }
 
 async fn nobody_else_completes_a_job(h: &StoreHarness) {
     let (_, lease) = a_leased_job(h).await;
     let bob = h.user().await;
-    assert!(!commit!(h, bob.id, jobs.complete(&lease)).unwrap());
+    assert!(!h.complete(bob.id, &lease).await);
     assert_eq!(h.queue.depth().await.unwrap().pending, 1);
 }

@@ -1,0 +1,170 @@
+//! Who logs in, through what, and what is left of them on a connection.
+
+use adapter_sql::{Login, SqlConfig, SqlStore};
+use domain::store::Store;
+use futures::future::join_all;
+use migrations::MigratorTrait;
+use sea_orm::ConnectionTrait;
+use testkit::pgbouncer::{PgBouncer, Pooling};
+use testkit::seed;
+use testkit::servers::Postgres;
+
+use crate::common::postgres_url;
+use crate::rows::texts;
+
+/// Alternating owners on one connection, with aborts between them: nothing of one is left to the next.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_forgets_whom_it_acted_for() {
+    let Some(server) = Postgres::start() else {
+        return;
+    };
+    let url = postgres_url(&server).await;
+    crate::common::open(url.clone()).await;
+    let store = SqlStore::connect(&SqlConfig {
+        connections: 1,
+        ..SqlConfig::new(url.replace("postgres@", "mc_login@"))
+    })
+    .await
+    .unwrap();
+    let users = [seed::user(&store).await, seed::user(&store).await];
+    for turn in 0..500 {
+        let user = &users[turn % 2];
+        let mut work = store.begin(user.id).await.unwrap();
+        assert_eq!(work.users().find().await.unwrap().unwrap().id, user.id);
+        match turn % 3 {
+            0 => work.commit().await.unwrap(),
+            1 => drop(work),
+            _ => {
+                let abort = tokio::time::timeout(std::time::Duration::ZERO, work.commit());
+                drop(abort.await);
+            }
+        }
+        let left = "select current_user::text || coalesce(current_setting('mc.user_id', true), '')";
+        assert_eq!(texts(store.connection(), left).await, ["mc_login"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_database_knows_whom_it_lets_in() {
+    let Some(server) = Postgres::start() else {
+        return;
+    };
+    let url = postgres_url(&server).await;
+    let as_role = |role: &str| url.replace("postgres@", &format!("{role}@"));
+    let login = async |role: &str| {
+        let store = SqlStore::connect(&SqlConfig::new(as_role(role)))
+            .await
+            .unwrap();
+        let login = store.login().await.unwrap();
+        store.close().await.unwrap();
+        login
+    };
+    let privileged = |role: &str| Login::Privileged {
+        role: role.to_owned(),
+    };
+    assert_eq!(login("postgres").await, privileged("postgres"));
+    let owner = crate::common::open(url.clone()).await;
+    let roles = "create role stranger login; create role member login in role mc_login; \
+                 create role past login bypassrls in role mc_login; \
+                 create role climber login noinherit in role past";
+    owner.connection().execute_unprepared(roles).await.unwrap();
+    assert_eq!(login("postgres").await, privileged("postgres"));
+    assert_eq!(login("mc_login").await, Login::Runtime);
+    assert_eq!(login("member").await, Login::Runtime);
+    assert_eq!(
+        login("stranger").await,
+        Login::Stranger {
+            role: "stranger".to_owned()
+        }
+    );
+    assert_eq!(login("past").await, privileged("past"));
+    assert_eq!(login("climber").await, privileged("climber"));
+
+    // A member of mc_login can do what mc_login can.
+    let store = SqlStore::connect(&SqlConfig::new(as_role("member")))
+        .await
+        .unwrap();
+    let user = seed::user(&store).await;
+    assert!(
+        store
+            .begin(user.id)
+            .await
+            .unwrap()
+            .users()
+            .find()
+            .await
+            .unwrap()
+            .is_some()
+    );
+}
+
+/// An owner who is no superuser, as at a hosting service.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_without_special_powers_can_make_the_schema() {
+    let Some(server) = Postgres::start() else {
+        return;
+    };
+    let url = postgres_url(&server).await;
+    let admin = SqlStore::connect(&SqlConfig::new(url.as_str()))
+        .await
+        .unwrap();
+    let grant = "create role landlord login createrole; \
+                 do $$ begin execute format('grant create on database %I to landlord', current_database()); end $$";
+    admin.connection().execute_unprepared(grant).await.unwrap();
+    let store = crate::common::open(url.replace("postgres@", "landlord@")).await;
+    let user = seed::user(&store).await;
+    let mut work = store.read(user.id).await.unwrap();
+    assert!(work.users().find().await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_that_start_at_once_make_one_schema() {
+    let Some(server) = Postgres::start() else {
+        return;
+    };
+    let url = postgres_url(&server).await;
+    let starts = (0..6).map(|_| async {
+        let store = SqlStore::connect(&SqlConfig::new(url.as_str()))
+            .await
+            .unwrap();
+        migrations::up(store.connection()).await.unwrap();
+    });
+    join_all(starts).await;
+    let store = SqlStore::connect(&SqlConfig::new(url.as_str()))
+        .await
+        .unwrap();
+    let changes = texts(
+        store.connection(),
+        "select version from mc.seaql_migrations",
+    )
+    .await;
+    assert_eq!(changes.len(), migrations::Migrator::migrations().len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pooler_that_mixes_sessions_is_refused() {
+    let Some(server) = Postgres::start() else {
+        return;
+    };
+    let Some(mixing) = PgBouncer::before(&server, Pooling::Transaction) else {
+        return;
+    };
+    for _ in 0..5 {
+        let refused = SqlStore::connect(&SqlConfig::new(mixing.url()))
+            .await
+            .unwrap_err();
+        let reason = std::error::Error::source(&refused).unwrap().to_string();
+        assert!(reason.contains("session mode"), "{reason}");
+    }
+    // In session mode all is well, also when everybody comes at once.
+    let Some(keeping) = PgBouncer::before(&server, Pooling::Session) else {
+        return;
+    };
+    let store = crate::common::open(keeping.url().to_owned()).await;
+    let visits = (0..40).map(|_| async {
+        let user = seed::user(&store).await;
+        let mut work = store.read(user.id).await.unwrap();
+        assert_eq!(work.users().find().await.unwrap().unwrap().id, user.id);
+    });
+    join_all(visits).await;
+}
