@@ -1,5 +1,6 @@
 //! How Redis is.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -74,6 +75,9 @@ fn ailment_of(failure: RedisFailure) -> Ailment {
 fn short(failure: &RedisFailure) -> String {
     match failure {
         RedisFailure::Persists(ways) => format!("Redis writes to a disk ({ways})"),
-        other => other.to_string(),
+        other => match other.source() {
+            Some(cause) => format!("{other}: {cause}"),
+            None => other.to_string(),
+        },
     }
 }
