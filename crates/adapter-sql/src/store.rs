@@ -116,6 +116,18 @@ impl SqlStore {
         Ok(tx)
     }
 
+    /// Lets a transaction that writes go on for another owner.
+    pub(crate) async fn rebind(
+        &self,
+        tx: &DatabaseTransaction,
+        owner: UserId,
+    ) -> Result<(), StoreError> {
+        if self.is_postgres() {
+            postgres::bind(tx, self.role, Some(owner), false).await?;
+        }
+        Ok(())
+    }
+
     /// A transaction that sees one moment and cannot write, for this owner.
     pub(crate) async fn begin_read(
         &self,

@@ -34,6 +34,7 @@ fn arrows_between_crates_are_the_drawn_ones() {
     let drawn: BTreeMap<&str, &[&str]> = BTreeMap::from([
         ("domain", [].as_slice()),
         ("adapter-sql", &["domain"]),
+        ("adapter-qdrant", &["domain"]),
         ("adapter-openai", &["domain"]),
         ("adapter-local", &["domain"]),
         ("adapter-auth", &["domain"]),

@@ -11,7 +11,7 @@ use domain::ids::{MemoryId, UserId};
 use domain::jobs::JobOutbox;
 use domain::memory::{
     EmbedError, Embedder, Embedding, EmbeddingPurpose, EmbeddingSpace, IndexEntry, IndexError,
-    IndexHit, IndexQuery, MemoryIndex, MemoryRepository,
+    IndexHit, IndexQuery, IndexRebuild, IndexedMemory, MemoryIndex, MemoryRepository,
 };
 use domain::privacy::{LearnGrant, MemoryScope, RecallGrant};
 use domain::profile::ProfileRepository;
@@ -169,9 +169,9 @@ impl UnitOfWork for FaultyUnit {
 /// An index that cannot be read, or not be written.
 pub struct FaultyIndex {
     inner: Arc<dyn MemoryIndex>,
-    /// Strikes at `search`, `entries` and `space`.
+    /// Strikes at `search`, `entries`, `owners` and `space`.
     pub reads: Fault,
-    /// Strikes at `upsert`, `remove`, `reset` and `adopt`; nothing is changed then.
+    /// Strikes at `upsert`, `remove`, `adopt` and `begin_rebuild`; nothing is changed then.
     pub writes: Fault,
 }
 
@@ -193,9 +193,12 @@ impl MemoryIndex for FaultyIndex {
         self.inner.space().await
     }
 
-    async fn reset(&self, space: Option<&EmbeddingSpace>) -> Result<(), IndexError> {
+    async fn begin_rebuild(
+        &self,
+        space: Option<&EmbeddingSpace>,
+    ) -> Result<Box<dyn IndexRebuild>, IndexError> {
         self.writes.check(IndexError::Unavailable)?;
-        self.inner.reset(space).await
+        self.inner.begin_rebuild(space).await
     }
 
     async fn adopt(&self, space: &EmbeddingSpace) -> Result<(), IndexError> {
@@ -226,9 +229,23 @@ impl MemoryIndex for FaultyIndex {
         self.inner.remove(scope, memories).await
     }
 
-    async fn entries(&self, scope: MemoryScope) -> Result<Vec<MemoryId>, IndexError> {
+    async fn entries(
+        &self,
+        scope: MemoryScope,
+        after: Option<MemoryId>,
+        limit: usize,
+    ) -> Result<Vec<IndexedMemory>, IndexError> {
         self.reads.check(IndexError::Unavailable)?;
-        self.inner.entries(scope).await
+        self.inner.entries(scope, after, limit).await
+    }
+
+    async fn owners(
+        &self,
+        after: Option<MemoryId>,
+        limit: usize,
+    ) -> Result<Vec<(MemoryId, MemoryScope)>, IndexError> {
+        self.reads.check(IndexError::Unavailable)?;
+        self.inner.owners(after, limit).await
     }
 }
 

@@ -5,6 +5,7 @@
 //! - [`fakes`]: the ports in memory, deterministic, each checked by its suite.
 //! - [`faults`]: wrappers that fail on demand.
 //! - [`fixtures`] and [`seed`]: values, and rows, that a test needs before it starts.
+//! - [`supabase`], [`qdrant_server`]: stand-ins that speak the real protocols.
 //! - [`servers`], [`pgbouncer`], [`redis_server`], [`llama_server`], [`models_dir`]: real servers and weights, for a
 //!   test that wants them.
 //!
@@ -30,6 +31,8 @@ pub mod fixtures;
 pub mod llama_server;
 pub mod models_dir;
 pub mod pgbouncer;
+pub mod qdrant_server;
 pub mod redis_server;
 pub mod seed;
 pub mod servers;
+pub mod supabase;

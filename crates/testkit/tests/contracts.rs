@@ -4,21 +4,22 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::account::{PasswordHasher, TokenAuthority};
+use domain::account::{LocalIdentity, LocalIdentityConfig, PasswordHasher, TokenAuthority};
 use domain::chat::{ChatModel, ModelError};
 use domain::memory::Embedder;
 use domain::session::RamTranscripts;
 use testkit::contract::chat_model::{ModelScript, Refusal, Script};
+use testkit::contract::identity_provider::IdentityHarness;
 use testkit::contract::memory_index::IndexHarness;
 use testkit::contract::store::StoreHarness;
 use testkit::contract::transcript_cache::TranscriptHarness;
 use testkit::contract::{
-    account_directory, chat_model, embedder, job_queue, maintenance, memory_index, password_hasher,
-    store, token_authority, transcript_cache,
+    account_directory, chat_model, embedder, identity_provider, job_queue, maintenance,
+    memory_index, password_hasher, store, token_authority, transcript_cache,
 };
 use testkit::fakes::{
     FakeTokens, FixedClock, HashEmbedder, InMemoryMemoryIndex, InMemoryStore, PlainHasher, Play,
-    ScriptedChatModel,
+    ScriptedChatModel, SequentialIds,
 };
 
 async fn a_store() -> StoreHarness {
@@ -80,6 +81,30 @@ async fn the_plain_hasher_is_a_hasher() {
 async fn the_fake_tokens_are_an_authority() {
     let fresh = || async { Arc::new(FakeTokens::default()) as Arc<dyn TokenAuthority> };
     token_authority::check(fresh).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_of_ones_own_are_an_identity_provider() {
+    identity_provider::check(|| async {
+        let store = Arc::new(InMemoryStore::new());
+        let clock = Arc::new(FixedClock::default());
+        let identity = LocalIdentity::new(
+            store.clone(),
+            store.clone(),
+            Arc::new(PlainHasher::default()),
+            Arc::new(FakeTokens::default()),
+            clock.clone(),
+            Arc::new(SequentialIds::default()),
+            LocalIdentityConfig::default(),
+        );
+        IdentityHarness {
+            identity: Arc::new(identity),
+            store,
+            clock,
+            keep: Box::new(()),
+        }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

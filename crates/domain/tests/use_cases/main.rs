@@ -11,6 +11,7 @@
 mod accounts;
 mod common;
 mod ephemeral;
+mod foreign;
 mod jobs;
 mod learning;
 mod memories;
@@ -18,6 +19,7 @@ mod memory_index;
 mod privacy_modes;
 mod profiles;
 mod recall;
+mod reconcile;
 mod reindex;
 mod sessions;
 mod turns;

@@ -57,6 +57,7 @@ macro_rules! look {
 pub mod account_directory;
 pub mod chat_model;
 pub mod embedder;
+pub mod identity_provider;
 pub mod job_queue;
 pub mod maintenance;
 pub mod memory_index;
