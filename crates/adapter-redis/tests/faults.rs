@@ -243,6 +243,16 @@ async fn who_is_counted_does_not_lie_in_redis() {
 }
 
 #[tokio::test]
+async fn replicas_with_different_keys_find_out() {
+    let Some(redis) = Redis::start() else { return };
+    let server = server_at(&redis);
+    let with = |key: u8| RedisLimiter::new(Arc::clone(&server), &[key; 64]);
+    assert!(with(7).agrees().await.unwrap());
+    assert!(with(7).agrees().await.unwrap());
+    assert!(!with(8).agrees().await.unwrap());
+}
+
+#[tokio::test]
 async fn a_clock_that_jumps_back_locks_nobody_out() {
     let Some(redis) = Redis::start() else { return };
     let limiter = RedisLimiter::new(server_at(&redis), &[7; 64]);
