@@ -37,10 +37,12 @@ impl Probe for DatabaseProbe {
                 problem: format!("the database schema is {changes} changes behind"),
                 way_out: "run `memorychat migrate`".to_owned(),
             }),
-            SchemaState::Ahead => Err(Ailment {
-                problem: "the database was written by a newer memorychat".to_owned(),
-                way_out: "update this program".to_owned(),
-            }),
+            // No program starts on a newer schema. One that runs while it is made goes on, until the
+            // new ones have taken its place: if it were not ready, nobody would be.
+            SchemaState::Ahead => Ok(format!(
+                "{}, schema of a newer memorychat; this program is to be replaced",
+                self.store.engine()
+            )),
         }
     }
 }

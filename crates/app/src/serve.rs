@@ -63,6 +63,7 @@ impl Application {
         let address = listener.local_addr()?;
         let tasks = Tasks::new(Handle::current());
         let api = parts.api(settings, Arc::new(tasks.clone()))?;
+        parts.shared.compare().await;
         let running = adapter_http::serve(listener, api, http_settings(settings))?;
 
         let stop = CancellationToken::new();

@@ -77,6 +77,7 @@ pub async fn keep_house(parts: Arc<Parts>, stale_after: Duration, stop: Cancella
             () = tokio::time::sleep(every) => {}
         }
         parts.shared.purge();
+        parts.shared.compare().await;
         match parts
             .worker_store
             .interrupt_stale(parts.clock.now() - stale_after)
