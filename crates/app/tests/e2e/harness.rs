@@ -157,7 +157,7 @@ pub(crate) fn command(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_memorychat"));
     for (name, _) in std::env::vars_os() {
         let ours = name.to_string_lossy().into_owned();
-        if ["MEMORYCHAT_", "OPENAI_", "JWT_", "DATABASE_URL"]
+        if ["MEMORYCHAT_", "OPENAI_", "JWT_", "DATABASE_", "SUPABASE_"]
             .iter()
             .any(|p| ours.starts_with(p))
         {
