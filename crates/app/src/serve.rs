@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::database::{self, Schema};
+use crate::identity;
 use crate::models;
 use crate::say;
 use crate::settings::Settings;
@@ -41,6 +42,7 @@ impl Application {
     /// Opens everything and starts to listen. Local models that are missing are fetched first.
     pub async fn build(settings: &Settings) -> Result<Self> {
         wiring::set_secrets(settings)?;
+        identity::check(settings)?;
         let schema = if settings.migrate {
             Schema::Migrate
         } else {
@@ -108,6 +110,7 @@ impl Application {
             "MemoryChat {version} listens on http://{address}\n\
              \x20 data        {data}\n\
              \x20 database    {database}\n\
+             \x20 accounts    {accounts}\n\
              \x20 index       embedded, in the database\n\
              \x20 embeddings  {embeddings}\n\
              \x20 chat        {chat}\n\
@@ -120,6 +123,7 @@ impl Application {
             data = std::path::absolute(&settings.data_dir)
                 .unwrap_or_else(|_| settings.data_dir.clone())
                 .display(),
+            accounts = identity::line(settings),
             embeddings = parts.models.embedding_line,
             chat = parts.models.chat_line,
             replicas = parts

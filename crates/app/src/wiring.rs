@@ -20,6 +20,7 @@ use domain::profile::ProfileService;
 use domain::session::SessionService;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::identity;
 use crate::models::ChosenModels;
 use crate::probes::{DatabaseProbe, IndexProbe};
 use crate::settings::{AuthSettings, Settings};
@@ -82,7 +83,7 @@ impl Parts {
     }
 
     /// How everything is.
-    pub fn probes(&self) -> Vec<Arc<dyn Probe>> {
+    pub fn probes(&self, settings: &Settings) -> Result<Vec<Arc<dyn Probe>>> {
         let mut probes: Vec<Arc<dyn Probe>> = vec![
             Arc::new(DatabaseProbe {
                 store: self.store.clone(),
@@ -93,8 +94,9 @@ impl Parts {
             }),
             self.shared.probe(),
         ];
+        probes.extend(identity::probe(settings)?);
         probes.extend(self.models.probes.iter().cloned());
-        probes
+        Ok(probes)
     }
 
     /// The use cases, for the REST API.
@@ -148,7 +150,7 @@ impl Parts {
                 Arc::clone(&ids),
                 turns,
             ),
-            probes: self.probes(),
+            probes: self.probes(settings)?,
             tasks,
             queue: store,
             clock,
@@ -163,7 +165,7 @@ impl Parts {
         let (signing, password) = secrets(settings)?;
         let tokens = Arc::new(JwtAuthority::new(&signing, jwt_config(&settings.auth)?));
         let hasher = Arc::new(BcryptHasher::new(&password, BcryptConfig::default())?);
-        let identity = Arc::new(LocalIdentity::new(
+        let local = Arc::new(LocalIdentity::new(
             store.clone(),
             store.clone(),
             hasher,
@@ -172,6 +174,7 @@ impl Parts {
             Arc::clone(&ids),
             LocalIdentityConfig::default(),
         ));
+        let identity = identity::choose(settings, local, &store, &clock, &ids)?;
         Ok(AccountService::new(
             identity,
             store.clone(),

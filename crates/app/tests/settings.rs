@@ -49,6 +49,19 @@ fn a_key_or_a_base_url_chooses_the_service_but_embeddings_stay_local() {
 }
 
 #[test]
+fn supabase_needs_address_and_key() {
+    let url = ("SUPABASE_URL", "https://abc.supabase.co");
+    let key = ("SUPABASE_KEY", "sb_publishable_x");
+    let settings = load(&[url, key]).expect("good");
+    let project = settings.auth.supabase.expect("a project");
+    assert_eq!(project.url, url.1);
+    assert!(!project.allow_anonymous);
+    assert!(load(&[]).expect("good").auth.supabase.is_none());
+    let mistakes = load(&[key]).expect_err("no address");
+    assert!(mistakes[0].starts_with("SUPABASE_KEY"), "{mistakes:?}");
+}
+
+#[test]
 fn each_mistake_is_one_line_that_names_the_setting() {
     let wrong = [
         ("MEMORYCHAT_PORT", "eighty"),
@@ -66,6 +79,8 @@ fn each_mistake_is_one_line_that_names_the_setting() {
         ("RATE_LIMIT_ENABLED", "perhaps"),
         ("LOG_FORMAT", "xml"),
         ("MEMORYCHAT_TRUSTED_PROXIES", "proxy"),
+        ("SUPABASE_ALLOW_ANONYMOUS", "perhaps"),
+        ("SUPABASE_URL", "https://abc.supabase.co"),
     ];
     for pair in wrong {
         let mistakes = load(&[pair]).expect_err("a mistake");
@@ -142,7 +157,11 @@ fn the_report_hides_secrets() {
         .iter()
         .filter(|s| s.secret && !s.name.ends_with("_URL"))
     {
-        let report = load(&[(setting.name, secret)]).expect("good").report();
+        let mut set = vec![(setting.name, secret)];
+        if setting.name == "SUPABASE_KEY" {
+            set.push(("SUPABASE_URL", "https://abc.supabase.co"));
+        }
+        let report = load(&set).expect("good").report();
         assert!(
             report.contains(setting.name) && !report.contains("very-secret"),
             "{report}"

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::client::AuthClient;
 use crate::secret::{SecretError, SigningSecret};
 
 /// A Supabase project.
@@ -53,6 +54,11 @@ pub enum BadSupabase {
 }
 
 impl SupabaseConfig {
+    /// Checks everything that can be checked without calling anybody.
+    pub fn check(&self) -> Result<(), BadSupabase> {
+        AuthClient::new(self).map(|_| ())
+    }
+
     /// What its tokens say of who made them; calls go below it.
     pub(super) fn issuer(&self) -> Result<String, BadSupabase> {
         let url = Url::parse(self.url.trim()).map_err(|_| BadSupabase::Url)?;

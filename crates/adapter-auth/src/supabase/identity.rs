@@ -17,7 +17,6 @@ use super::claims::{Verified, said_issuer};
 use super::client::{AuthClient, Failure, Session};
 use super::config::{BadSupabase, SupabaseConfig};
 use super::flight::Flights;
-use super::probe::SupabaseProbe;
 use super::refusal::{Asked, account_error};
 use super::verify::Verifier;
 use crate::refresh::PREFIX as OWN_REFRESH;
@@ -31,7 +30,7 @@ const MAX_REFRESH_BYTES: usize = 256;
 /// Log-ins that this service opened itself, before, go on with the provider that opened them.
 pub struct SupabaseIdentity {
     client: AuthClient,
-    verifier: Arc<Verifier>,
+    verifier: Verifier,
     accounts: ForeignAccounts,
     local: Arc<dyn IdentityProvider>,
     refreshes: Flights<[u8; 32], Result<Session, Failure>>,
@@ -48,18 +47,13 @@ impl SupabaseIdentity {
     ) -> Result<Self, BadSupabase> {
         let client = AuthClient::new(config)?;
         Ok(Self {
-            verifier: Arc::new(Verifier::new(config, &client, clock)),
+            verifier: Verifier::new(config, &client, clock),
             client,
             accounts,
             local,
             refreshes: Flights::default(),
             allow_anonymous: config.allow_anonymous,
         })
-    }
-
-    /// Looks how the service is.
-    pub fn probe(&self) -> SupabaseProbe {
-        SupabaseProbe::new(self.client.clone(), Arc::clone(&self.verifier))
     }
 
     /// Is it a token of the project, going by what it says? Others are the local provider's to judge.

@@ -94,12 +94,6 @@ impl Jwks {
         }
     }
 
-    /// How many keys are published.
-    pub(super) async fn count(&self) -> Result<usize, Failure> {
-        let keys = self.client.keys(PATIENCE).await?;
-        parse(&keys).map(|keys| keys.len())
-    }
-
     fn look(&self, kid: &str, may_fetch: bool) -> Look {
         let now = self.clock.now();
         let mut cached = lock(&self.cached);
@@ -148,6 +142,12 @@ impl Jwks {
         cached.flight = Some(flight.boxed().shared());
         cached.flight.clone()
     }
+}
+
+/// How many keys are published.
+pub(super) async fn count(client: &AuthClient, within: Duration) -> Result<usize, Failure> {
+    let keys = client.keys(within).await?;
+    parse(&keys).map(|keys| keys.len())
 }
 
 fn lock(cached: &Mutex<Cached>) -> MutexGuard<'_, Cached> {

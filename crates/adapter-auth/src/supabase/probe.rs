@@ -1,25 +1,26 @@
 //! Is the service there, does it take our key, and how does it sign?
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::health::{Ailment, Probe};
 
 use super::client::{AuthClient, Failure};
-use super::verify::Verifier;
+use super::config::{BadSupabase, SupabaseConfig};
+use super::jwks;
 
 /// Looks whether Supabase Auth answers.
 pub struct SupabaseProbe {
     client: AuthClient,
-    verifier: Arc<Verifier>,
 }
 
 impl SupabaseProbe {
     const PATIENCE: Duration = Duration::from_secs(2);
 
-    pub(super) fn new(client: AuthClient, verifier: Arc<Verifier>) -> Self {
-        Self { client, verifier }
+    /// Checks the settings; calls nobody.
+    pub fn new(config: &SupabaseConfig) -> Result<Self, BadSupabase> {
+        let client = AuthClient::new(config)?;
+        Ok(Self { client })
     }
 }
 
@@ -47,7 +48,7 @@ impl Probe for SupabaseProbe {
 
     async fn check(&self) -> Result<String, Ailment> {
         let health = self.client.health(Self::PATIENCE);
-        let (version, keys) = tokio::join!(health, self.verifier.published.count());
+        let (version, keys) = tokio::join!(health, jwks::count(&self.client, Self::PATIENCE));
         let version = version.map_err(|failure| ailment(&failure))?;
         Ok(match keys.map_err(|failure| ailment(&failure))? {
             0 => format!("{version}, signs with a shared secret: it is asked about each token"),

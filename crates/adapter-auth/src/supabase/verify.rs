@@ -16,7 +16,7 @@ use super::legacy::{Legacy, secret_key};
 pub(super) struct Verifier {
     issuer: String,
     clock: Arc<dyn Clock>,
-    pub(super) published: Jwks,
+    published: Jwks,
     secret: Option<DecodingKey>,
     legacy: Legacy,
 }

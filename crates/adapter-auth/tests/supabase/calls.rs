@@ -231,6 +231,29 @@ async fn down_slow_or_answering_for_another_is_unavailable_and_passes() {
 }
 
 #[tokio::test]
+async fn nobody_is_followed_and_nothing_endless_is_read() {
+    let (world, elsewhere) = (world().await, world().await);
+    let visitor = world.visitor();
+    let away: &'static str = Box::leak(elsewhere.upstream.issuer().to_owned().into_boxed_str());
+    for fault in [Fault::SendsTo(away), Fault::TooLong] {
+        world.upstream.fault("/", fault);
+        let what = format!("{fault:?}");
+        let email = a_user().email;
+        is_unavailable(
+            world.identity.log_in(&email, &password(), None).await,
+            &what,
+        );
+        is_unavailable(
+            world.identity.sign_up(&email, &password(), None).await,
+            &what,
+        );
+        is_unavailable(world.identity.refresh("abcdefabcdef", None).await, &what);
+        is_unavailable(world.who(&access(&visitor)).await, &what);
+    }
+    assert!(elsewhere.upstream.calls().is_empty());
+}
+
+#[tokio::test]
 async fn a_lost_refresh_answer_costs_nobody_their_log_in() {
     let world = world().await;
     let first = signed_up(&world).await;

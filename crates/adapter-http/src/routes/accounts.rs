@@ -111,6 +111,7 @@ impl From<SignedIn> for TokenResponse {
         (status = CREATED, description = "The account is made.", body = TokenResponse),
         (status = ACCEPTED, description = "The address must be confirmed by mail first.", body = DoneResponse),
         (status = CONFLICT, description = "The address has an account (`email_taken`)."),
+        (status = FORBIDDEN, description = "No accounts are made (`identity_refused`)."),
     )
 )]
 #[post("/auth/signup")]
@@ -142,6 +143,7 @@ async fn sign_up(
     responses(
         (status = OK, description = "Logged in.", body = TokenResponse),
         (status = UNAUTHORIZED, description = "The address or the password is wrong (`invalid_credentials`)."),
+        (status = FORBIDDEN, description = "The address is not confirmed (`email_not_confirmed`)."),
     )
 )]
 #[post("/auth/login")]
@@ -165,6 +167,7 @@ async fn log_in(
     responses(
         (status = OK, description = "The next pair.", body = TokenResponse),
         (status = UNAUTHORIZED, description = "The refresh token is not valid (`invalid_token`)."),
+        (status = CONFLICT, description = "The log-in is being refreshed already (`refresh_busy`)."),
     )
 )]
 #[post("/auth/refresh")]

@@ -12,7 +12,7 @@ pub(super) async fn run(settings: &Settings) -> Result<()> {
     let store = database::open(settings, Schema::Check).await?;
     let parts = Parts::new(store, models::choose(settings).await?).sharing(settings)?;
     let mut ill = 0;
-    for probe in parts.probes() {
+    for probe in parts.probes(settings)? {
         match probe.check().await {
             Ok(found) => say(&format!("ok    {:<16} {found}", probe.name())),
             Err(ailment) => {

@@ -69,6 +69,23 @@ pub struct AuthSettings {
     pub jwt_lifetime: Duration,
     /// Key of the password pre-hash; `None` for the one in the data folder.
     pub password_key: Option<SecretString>,
+    /// The Supabase project that keeps the accounts; `None` when they are kept here.
+    pub supabase: Option<SupabaseSettings>,
+}
+
+/// A Supabase project.
+#[derive(Debug, Clone)]
+pub struct SupabaseSettings {
+    /// Its address.
+    pub url: String,
+    /// The key that clients may know.
+    pub key: SecretString,
+    /// The key that only servers have.
+    pub service_key: Option<SecretString>,
+    /// The shared secret of HS256 tokens.
+    pub jwt_secret: Option<SecretString>,
+    /// Let anonymous users in?
+    pub allow_anonymous: bool,
 }
 
 /// The REST API.
@@ -305,7 +322,34 @@ impl Reader<'_> {
             jwt_algorithm: self.choice("JWT_ALGORITHM", &["HS256", "HS384", "HS512"]),
             jwt_lifetime: Duration::from_mins(u64::from(minutes)),
             password_key,
+            supabase: self.supabase(),
         }
+    }
+
+    fn supabase(&mut self) -> Option<SupabaseSettings> {
+        let allow_anonymous = self.flag("SUPABASE_ALLOW_ANONYMOUS");
+        let (url, key) = (self.text("SUPABASE_URL"), self.secret("SUPABASE_KEY"));
+        match (url, key) {
+            (Some(url), Some(key)) => {
+                return Some(SupabaseSettings {
+                    url,
+                    key,
+                    service_key: self.secret("SUPABASE_SERVICE_KEY"),
+                    jwt_secret: self.secret("SUPABASE_JWT_SECRET"),
+                    allow_anonymous,
+                });
+            }
+            (Some(_), None) => {
+                let missing = "SUPABASE_URL: needs SUPABASE_KEY, the project's publishable key";
+                self.mistakes.push(missing.to_owned());
+            }
+            (None, Some(_)) => {
+                let missing = "SUPABASE_KEY: needs SUPABASE_URL, the project's address";
+                self.mistakes.push(missing.to_owned());
+            }
+            (None, None) => {}
+        }
+        None
     }
 
     fn api(&mut self) -> ApiSettings {

@@ -88,6 +88,22 @@ fn a_mistake_is_one_plain_line() {
             &[("MEMORYCHAT_DATA_DIR", "/proc/nothing")],
             "MEMORYCHAT_DATA_DIR",
         ),
+        (
+            &["serve"],
+            &[
+                ("SUPABASE_URL", "http://abc.supabase.co"),
+                ("SUPABASE_KEY", "sb_publishable_x"),
+            ],
+            "SUPABASE_URL: must begin with https://",
+        ),
+        (
+            &["serve"],
+            &[
+                ("SUPABASE_URL", "https://abc.supabase.co"),
+                ("SUPABASE_KEY", "sb_secret_x"),
+            ],
+            "SUPABASE_SERVICE_KEY",
+        ),
         (&["worker"], &[], "memorychat migrate"),
         (
             &["config", "check", "--config", "missing.toml"],

@@ -202,9 +202,17 @@ pub(crate) fn command(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_memorychat"));
     for (name, _) in std::env::vars_os() {
         let ours = name.to_string_lossy().into_owned();
-        if ["MEMORYCHAT_", "OPENAI_", "JWT_", "DATABASE_", "REDIS_"]
-            .iter()
-            .any(|p| ours.starts_with(p))
+        if [
+            "MEMORYCHAT_",
+            "OPENAI_",
+            "JWT_",
+            "DATABASE_",
+            "REDIS_",
+            "SUPABASE_",
+            "QDRANT_",
+        ]
+        .iter()
+        .any(|p| ours.starts_with(p))
         {
             command.env_remove(name);
         }

@@ -13,4 +13,5 @@ mod model_server;
 mod postgres;
 mod privacy;
 mod replicas;
+mod supabase;
 mod tour;

@@ -89,6 +89,10 @@ pub enum Fault {
     BadGateway,
     /// The service itself answers with this code of its list, such as `conflict`.
     Refuses(&'static str),
+    /// The answer has no end that anybody wants to see.
+    TooLong,
+    /// The answer sends the caller to this address.
+    SendsTo(&'static str),
     /// The work is done, and the line is cut before the answer.
     CutAfter,
 }
@@ -314,6 +318,13 @@ impl Shared {
         match fault {
             Some(Fault::Down) => return None,
             Some(Fault::BadGateway) => return Some(Answer::html(502, answers::BAD_GATEWAY)),
+            Some(Fault::TooLong) => {
+                let long = serde_json::json!({"access_token": "x".repeat(1 << 20), "keys": []});
+                return Some(Answer::json(200, &long));
+            }
+            Some(Fault::SendsTo(address)) => {
+                return Some(Answer::empty(307).with("location", address));
+            }
             Some(Fault::Refuses(code)) => {
                 return Some(answers::Refusal::new(code).answer(&call));
             }
