@@ -1,7 +1,8 @@
 //! The `memorychat` program: settings, wiring and commands.
 //!
 //! - [`settings`] reads and checks what can be set; the list is `settings/table.rs`.
-//! - [`wiring`] is the one place that knows all parts; [`models`] chooses who answers and who embeds.
+//! - [`wiring`] is the one place that knows all parts; [`models`] chooses who answers and who embeds,
+//!   [`index`] where the memory index is.
 //! - [`serve`] runs the server and its workers; `commands/` holds one file per command.
 //!
 //! # To add a command
@@ -14,6 +15,7 @@
 pub mod cli;
 pub mod commands;
 pub mod database;
+pub mod index;
 pub mod models;
 pub mod probes;
 pub mod serve;

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::database::{self, Schema};
+use crate::index;
 use crate::models;
 use crate::say;
 use crate::settings::Settings;
@@ -49,12 +50,12 @@ impl Application {
         let store = database::open(settings, schema).await?;
         let claim = claim(settings)?;
         fetch_models(settings).await;
-        let parts = Arc::new(Parts::new(store, models::choose(settings).await?));
-        let reindexer = parts.reindexer();
-        reindexer
-            .adopt()
-            .await
-            .map_err(|error| anyhow::anyhow!("{error}; run `memorychat reindex`"))?;
+        let parts = Arc::new(Parts::new(
+            settings,
+            store,
+            models::choose(settings).await?,
+        )?);
+        index::adopt(&parts).await?;
         recover(&parts, claim.is_some(), settings.stale_after).await?;
 
         let listener = listen(settings)?;
@@ -77,6 +78,9 @@ impl Application {
             settings.stale_after,
             stop.clone(),
         ));
+        if let Some(every) = settings.compare_every.filter(|_| settings.workers > 0) {
+            workers.spawn(worker::compare(Arc::clone(&parts), every, stop.clone()));
+        }
         Ok(Self {
             address,
             running,
@@ -105,7 +109,7 @@ impl Application {
             "MemoryChat {version} listens on http://{address}\n\
              \x20 data        {data}\n\
              \x20 database    {database}\n\
-             \x20 index       embedded, in the database\n\
+             \x20 index       {index}\n\
              \x20 embeddings  {embeddings}\n\
              \x20 chat        {chat}\n\
              \x20 docs        http://{address}/docs\n\
@@ -116,6 +120,7 @@ impl Application {
             data = std::path::absolute(&settings.data_dir)
                 .unwrap_or_else(|_| settings.data_dir.clone())
                 .display(),
+            index = parts.index_line,
             embeddings = parts.models.embedding_line,
             chat = parts.models.chat_line,
         )

@@ -48,6 +48,7 @@ fn arrows_between_crates_are_the_drawn_ones() {
                 "adapter-http",
                 "adapter-local",
                 "adapter-openai",
+                "adapter-qdrant",
                 "adapter-sql",
                 "domain",
                 "migrations",

@@ -11,4 +11,5 @@ mod crash;
 mod harness;
 mod model_server;
 mod privacy;
+mod qdrant;
 mod tour;

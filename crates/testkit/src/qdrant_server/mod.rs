@@ -73,10 +73,12 @@ impl QdrantServer {
         format!("http://{}", self.address)
     }
 
-    /// Cuts every connection and refuses new ones.
+    /// Cuts every connection and refuses new ones, from when it returns.
     pub fn stop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+            // From a thread of its own, because a runtime may not wait for another one.
+            let stop = std::thread::spawn(move || runtime.shutdown_timeout(Duration::from_secs(5)));
+            let _ = stop.join();
         }
     }
 
