@@ -23,7 +23,7 @@ pub(crate) struct Server {
     /// Its database, where the tests run on Postgres.
     pub(crate) postgres: Option<Arc<Postgres>>,
     /// Its index, where the tests run over Qdrant's protocol.
-    index_server: Option<QdrantServer>,
+    pub(crate) qdrant: Option<QdrantServer>,
 }
 
 fn owned(settings: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -65,7 +65,7 @@ impl Server {
         // What the test itself sets comes last, and wins.
         let settings = index.into_iter().chain(owned(settings)).chain(url);
         let mut server = Self::start_in(data, settings.collect(), postgres).await;
-        server.index_server = qdrant;
+        server.qdrant = qdrant;
         server
     }
 
@@ -121,7 +121,7 @@ impl Server {
             data,
             settings,
             postgres,
-            index_server: None,
+            qdrant: None,
         }
     }
 
@@ -144,10 +144,10 @@ impl Server {
         self.kill();
         let data = std::mem::replace(&mut self.data, tempfile::tempdir().expect("folder"));
         let (settings, postgres) = (self.settings.clone(), self.postgres.clone());
-        let qdrant = self.index_server.take();
+        let qdrant = self.qdrant.take();
         drop(self);
         let mut server = Self::start_in(data, settings, postgres).await;
-        server.index_server = qdrant;
+        server.qdrant = qdrant;
         server
     }
 

@@ -120,6 +120,11 @@ impl QdrantServer {
         self.state().change_owner(point, user, profile)
     }
 
+    /// Every point as a text, to compare.
+    pub fn dump(&self) -> Vec<String> {
+        self.state().dump()
+    }
+
     /// How many points there are, in all collections.
     pub fn total(&self) -> usize {
         self.state().total()
