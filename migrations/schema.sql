@@ -1,15 +1,6 @@
 -- The SQLite schema, drawn from the migrations by a test of adapter-sql. Do not edit:
 -- UPDATE_SCHEMA=1 cargo test -p adapter-sql --test schema
 
-CREATE TABLE users (
-    id blob primary key,
-    email text not null,
-    is_active integer not null,
-    created_at integer not null,
-    updated_at integer not null,
-    constraint users_email unique (email)
-) strict;
-
 CREATE TABLE user_credentials (
     user_id blob primary key references users on delete cascade,
     password_hash text not null,
@@ -186,3 +177,14 @@ CREATE TABLE memory_vectors (
 ) strict;
 
 CREATE INDEX memory_vectors_changes on memory_vectors (user_id, profile_id, revision);
+
+CREATE TABLE "users" (
+    id blob primary key,
+    email text not null,
+    is_active integer not null,
+    created_at integer not null,
+    updated_at integer not null,
+    issuer text
+) strict;
+
+CREATE UNIQUE INDEX users_email on users (email) where issuer is null;

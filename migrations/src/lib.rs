@@ -34,6 +34,7 @@ mod m20261123_000003_sessions;
 mod m20261123_000004_memories;
 mod m20261123_000005_outbox;
 mod m20261123_000006_memory_index;
+mod m20261123_000007_issuers;
 mod m20261123_000008_row_security;
 mod m20261123_000020_index_versions;
 mod m20261123_000021_index_owners;
@@ -52,6 +53,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000004_memories::Migration),
             Box::new(m20261123_000005_outbox::Migration),
             Box::new(m20261123_000006_memory_index::Migration),
+            Box::new(m20261123_000007_issuers::Migration),
             Box::new(m20261123_000008_row_security::Migration),
             Box::new(m20261123_000020_index_versions::Migration),
             Box::new(m20261123_000021_index_owners::Migration),

@@ -149,7 +149,8 @@ create function mc.find_credential(p_email text)
     returns table (user_id uuid, password_hash text, is_active boolean)
     language sql stable security definer set search_path = '' as $$
     select u.id, c.password_hash, u.is_active
-    from mc.users u join mc.user_credentials c on c.user_id = u.id where u.email = p_email $$;
+    from mc.users u join mc.user_credentials c on c.user_id = u.id
+    where u.email = p_email and u.issuer is null $$;
 create function mc.find_login(p_id uuid)
     returns table (id uuid, user_id uuid, generation bigint, created_at bigint, expires_at bigint,
         revoked_at bigint, user_is_active boolean)

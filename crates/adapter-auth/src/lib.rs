@@ -4,13 +4,15 @@
 //! |---|---|---|
 //! | [`PasswordHasher`](domain::account::PasswordHasher) | [`BcryptHasher`] | bcrypt over a keyed pre-hash |
 //! | [`TokenAuthority`](domain::account::TokenAuthority) | [`JwtAuthority`] | JWT for access, a keyed hash for refresh, SHA-256 for API keys |
+//! | [`IdentityProvider`](domain::account::IdentityProvider) | [`SupabaseIdentity`] | a Supabase project, over HTTP |
 //!
 //! Everything keyed hangs off one [`SigningSecret`], which either comes from a setting or is made in
 //! the data folder at first start. Each purpose gets a key of its own out of it, so nothing that was
 //! made for one purpose passes for another. Losing or changing the secret ends every log-in and makes
 //! every stored password unverifiable; API keys are not keyed and survive.
 //!
-//! Nothing here reads a database, a clock or a setting, and nothing logs.
+//! Nothing here reads a database or a setting, the time comes from the domain's clock, and what is
+//! logged holds no credential.
 //!
 //! # To add a kind of credential
 //! Add a variant to `Purpose` in `secret.rs` (its label is the key's name for ever), a file beside
@@ -23,8 +25,10 @@ mod api_key;
 mod password;
 mod refresh;
 mod secret;
+mod supabase;
 mod token;
 
 pub use password::{BadCost, BcryptConfig, BcryptHasher};
 pub use secret::{SecretError, SigningSecret, Weakness};
+pub use supabase::{BadSupabase, SupabaseConfig, SupabaseIdentity, SupabaseProbe};
 pub use token::{JwtAuthority, JwtConfig, TokenAlgorithm};

@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 use crate::secret::{Purpose, SigningSecret};
 
-const PREFIX: &str = "mcr_";
+/// Nobody else's tokens begin so.
+pub(crate) const PREFIX: &str = "mcr_";
 const VERSION: u8 = 1;
 const BODY_BYTES: usize = 21;
 const TAG_BYTES: usize = 24;

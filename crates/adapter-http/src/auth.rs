@@ -2,15 +2,18 @@
 //! came of it stays with the request.
 
 use std::future::{Ready, ready};
+use std::net::IpAddr;
 
 use actix_web::dev::{Payload, ServiceRequest};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap};
+use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use domain::account::{AccountError, AccountService, Actor, Scope};
 use domain::ids::UserId;
 
-use crate::{Api, Problem};
+use crate::headers::client_address;
+use crate::{Api, HttpSettings, Problem};
 
 /// Header of an API key, beside `Authorization: Bearer`.
 pub(crate) const API_KEY: &str = "x-api-key";
@@ -70,6 +73,37 @@ impl FromRequest for MaybeCaller {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(verdict(request).map(Self))
+    }
+}
+
+/// The access token that the caller sent; empty when they proved who they are otherwise. Only for
+/// handing on to the identity provider.
+pub(crate) struct SentToken(pub(crate) String);
+
+impl FromRequest for SentToken {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let sent = credential(request.headers()).map(|sent| match sent {
+            Some(Credential::Bearer(token)) => Self(token.to_owned()),
+            Some(Credential::Key(_)) | None => Self(String::new()),
+        });
+        ready(sent)
+    }
+}
+
+/// The address of the caller's machine, as far as the proxies in front are believed.
+pub(crate) struct SentFrom(pub(crate) Option<IpAddr>);
+
+impl FromRequest for SentFrom {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let settings = request.app_data::<Data<HttpSettings>>();
+        let from = settings.map(|settings| client_address(request, settings).to_canonical());
+        ready(Ok(Self(from)))
     }
 }
 

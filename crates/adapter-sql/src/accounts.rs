@@ -48,6 +48,7 @@ impl UserRepository for SqlUnitOfWork {
             is_active: user.is_active,
             created_at: micros(user.created_at),
             updated_at: micros(user.updated_at),
+            issuer: None,
         };
         user::Entity::insert(row.into_active_model())
             .exec_without_returning(&self.tx)
@@ -55,6 +56,29 @@ impl UserRepository for SqlUnitOfWork {
             .map_err(store_error)?;
         let Some(hash) = hash else { return Ok(()) };
         self.add_credential(hash, micros(user.updated_at)).await
+    }
+
+    async fn adopt(&mut self, user: &User, issuer: &str) -> Result<bool, StoreError> {
+        self.check_owner(user.id)?;
+        let at = micros(user.updated_at);
+        let sql = "insert into users (id, email, is_active, created_at, updated_at, issuer) \
+                   values ($1, $2, $3, $4, $5, $6) on conflict (id) do nothing";
+        let row = [
+            self.owner.into(),
+            user.email.as_str().into(),
+            user.is_active.into(),
+            micros(user.created_at).into(),
+            at.into(),
+            issuer.into(),
+        ];
+        if self.execute(sql, row).await?.rows_affected() > 0 {
+            return Ok(true);
+        }
+        let sql = "update users set email = $2, updated_at = $3 \
+                   where id = $1 and issuer is not null and email <> $2";
+        let moved = [self.owner.into(), user.email.as_str().into(), at.into()];
+        self.execute(sql, moved).await?;
+        Ok(false)
     }
 
     async fn set_password(

@@ -35,7 +35,8 @@ struct Question {
 
 const CREDENTIAL: Question = Question {
     sqlite: "select u.id as user_id, c.password_hash, u.is_active \
-             from users u join user_credentials c on c.user_id = u.id where u.email = $1",
+             from users u join user_credentials c on c.user_id = u.id \
+             where u.email = $1 and u.issuer is null",
     postgres: "select * from find_credential($1)",
 };
 const LOGIN: Question = Question {

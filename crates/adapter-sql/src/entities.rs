@@ -22,6 +22,8 @@ pub(crate) mod user {
         pub(crate) is_active: bool,
         pub(crate) created_at: i64,
         pub(crate) updated_at: i64,
+        /// Who vouches for them; none for an account of this service's own.
+        pub(crate) issuer: Option<String>,
     }
 
     plain_entity!();

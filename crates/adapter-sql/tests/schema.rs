@@ -105,7 +105,8 @@ async fn a_database_that_cannot_be_opened_is_unavailable() {
 
 /// Two users, `aa` and `bb`, each with a profile and a session; `aa` has one message of each stamp.
 const ROWS: &[&str] = &[
-    "insert into users values ({aa}, 'a@example.org', {yes}, 1, 1), ({bb}, 'b@example.org', {yes}, 1, 1)",
+    "insert into users values ({aa}, 'a@example.org', {yes}, 1, 1, null), \
+     ({bb}, 'b@example.org', {yes}, 1, 1, null)",
     "insert into memory_profiles values ({a1}, {aa}, 'Default', null, {yes}, 1, 1), \
      ({b1}, {bb}, 'Default', null, {yes}, 1, 1)",
     "insert into chat_sessions values ({a2}, {aa}, {a1}, 'normal', 1, 1), \

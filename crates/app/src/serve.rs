@@ -50,11 +50,9 @@ impl Application {
         let store = database::open(settings, schema).await?;
         let claim = claim(settings)?;
         fetch_models(settings).await;
-        let parts = Arc::new(Parts::new(
-            settings,
-            store,
-            models::choose(settings).await?,
-        )?);
+        let parts = Parts::new(settings, store, models::choose(settings).await?)?;
+        let parts = Arc::new(parts.sharing(settings)?);
+        parts.shared.check().await?;
         index::adopt(&parts).await?;
         recover(&parts, claim.is_some(), settings.stale_after).await?;
 
@@ -112,6 +110,7 @@ impl Application {
              \x20 index       {index}\n\
              \x20 embeddings  {embeddings}\n\
              \x20 chat        {chat}\n\
+             {replicas}\
              \x20 docs        http://{address}/docs\n\
              Try:\n\
              \x20 curl -s http://{address}/api/v1/auth/signup -H 'Content-Type: application/json' \
@@ -123,6 +122,11 @@ impl Application {
             index = parts.index_line,
             embeddings = parts.models.embedding_line,
             chat = parts.models.chat_line,
+            replicas = parts
+                .shared
+                .line()
+                .map(|line| format!("  replicas    {line}\n"))
+                .unwrap_or_default(),
         )
     }
 

@@ -17,13 +17,14 @@ use domain::memory::{
     Indexer, Learner, MemoryIndex, MemoryService, RecallConfig, Recaller, Reindexer,
 };
 use domain::profile::ProfileService;
-use domain::session::{EphemeralLimits, RamTranscripts, SessionService};
+use domain::session::SessionService;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::index::{self, ChosenIndex};
 use crate::models::ChosenModels;
 use crate::probes::DatabaseProbe;
 use crate::settings::{AuthSettings, Settings};
+use crate::shared::Shared;
 use crate::system::{Bell, SystemClock, TimeOrderedIds};
 
 /// The parts, each made once.
@@ -40,8 +41,8 @@ pub struct Parts {
     pub index_line: String,
     /// The models.
     pub models: ChosenModels,
-    /// Incognito turns.
-    pub transcripts: Arc<RamTranscripts>,
+    /// What replicas share in memory.
+    pub shared: Shared,
     /// Wakes the workers.
     pub bell: Bell,
     /// The clock.
@@ -56,10 +57,6 @@ impl Parts {
         let chosen = index::choose(settings, &store, models.embedder.as_ref())?;
         let ChosenIndex { index, probe, line } = chosen;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let transcripts = Arc::new(RamTranscripts::new(
-            Arc::clone(&clock),
-            EphemeralLimits::default(),
-        ));
         let ids: Arc<dyn IdGenerator> = Arc::new(TimeOrderedIds);
         Ok(Self {
             store,
@@ -68,7 +65,7 @@ impl Parts {
             index_probe: probe,
             index_line: line,
             models,
-            transcripts,
+            shared: Shared::alone(Arc::clone(&clock), true),
             bell: Bell::default(),
             clock,
             ids,
@@ -83,6 +80,12 @@ impl Parts {
         ))
     }
 
+    /// The same with what replicas share, as the settings have it: for whoever takes turns.
+    pub fn sharing(mut self, settings: &Settings) -> Result<Self> {
+        self.shared = Shared::choose(settings, Arc::clone(&self.clock))?;
+        Ok(self)
+    }
+
     /// How everything is.
     pub fn probes(&self) -> Vec<Arc<dyn Probe>> {
         let mut probes: Vec<Arc<dyn Probe>> = vec![
@@ -90,6 +93,7 @@ impl Parts {
                 store: self.store.clone(),
             }),
             Arc::clone(&self.index_probe),
+            self.shared.probe(),
         ];
         probes.extend(self.models.probes.iter().cloned());
         probes
@@ -121,7 +125,7 @@ impl Parts {
             ),
             sessions: SessionService::new(
                 store.clone(),
-                self.transcripts.clone(),
+                Arc::clone(&self.shared.transcripts),
                 Arc::clone(&self.index),
                 Arc::clone(&signal),
                 Arc::clone(&clock),
@@ -138,7 +142,7 @@ impl Parts {
             ),
             turns: TurnService::new(
                 store.clone(),
-                self.transcripts.clone(),
+                Arc::clone(&self.shared.transcripts),
                 recaller,
                 Arc::clone(&self.models.chat),
                 signal,
@@ -151,6 +155,7 @@ impl Parts {
             queue: store,
             clock,
             ids,
+            limiter: self.shared.limiter(&secrets(settings)?.0.limits_key()),
         })
     }
 

@@ -83,7 +83,7 @@ pub async fn keep_house(parts: Arc<Parts>, stale_after: Duration, stop: Cancella
             () = stop.cancelled() => return,
             () = tokio::time::sleep(every) => {}
         }
-        parts.transcripts.purge();
+        parts.shared.purge();
         match parts
             .worker_store
             .interrupt_stale(parts.clock.now() - stale_after)

@@ -39,6 +39,7 @@ fn arrows_between_crates_are_the_drawn_ones() {
         ("adapter-local", &["domain"]),
         ("adapter-auth", &["domain"]),
         ("adapter-http", &["domain"]),
+        ("adapter-redis", &["domain"]),
         ("testkit", &["domain"]),
         ("migrations", &[]),
         (
@@ -49,6 +50,7 @@ fn arrows_between_crates_are_the_drawn_ones() {
                 "adapter-local",
                 "adapter-openai",
                 "adapter-qdrant",
+                "adapter-redis",
                 "adapter-sql",
                 "domain",
                 "migrations",

@@ -1,5 +1,7 @@
 //! Ports that fail on demand, around ones that work.
 
+mod transcripts;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -15,6 +17,8 @@ use domain::privacy::{LearnGrant, MemoryScope, RecallGrant};
 use domain::profile::ProfileRepository;
 use domain::session::{MessageRepository, SessionRepository};
 use domain::store::{Store, StoreError, UnitOfWork};
+
+pub use transcripts::FaultyTranscripts;
 
 /// A switch that makes calls fail. Clones are the same switch.
 #[derive(Clone, Default)]
@@ -84,6 +88,8 @@ pub struct FaultyStore {
     pub begin: Fault,
     /// Strikes at `commit`; nothing is stored then.
     pub commit: Fault,
+    /// Strikes after `commit`: all is stored, and the caller is told of a lost connection.
+    pub outcome: Fault,
 }
 
 impl FaultyStore {
@@ -93,6 +99,7 @@ impl FaultyStore {
             inner,
             begin: Fault::default(),
             commit: Fault::default(),
+            outcome: Fault::default(),
         }
     }
 
@@ -100,6 +107,7 @@ impl FaultyStore {
         Box::new(FaultyUnit {
             inner,
             commit: self.commit.clone(),
+            outcome: self.outcome.clone(),
         })
     }
 }
@@ -120,6 +128,7 @@ impl Store for FaultyStore {
 struct FaultyUnit {
     inner: Box<dyn UnitOfWork>,
     commit: Fault,
+    outcome: Fault,
 }
 
 #[async_trait]
@@ -157,8 +166,14 @@ impl UnitOfWork for FaultyUnit {
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
-        self.commit.check(StoreError::Unavailable)?;
-        self.inner.commit().await
+        let Self {
+            inner,
+            commit,
+            outcome,
+        } = *self;
+        commit.check(StoreError::Unavailable)?;
+        inner.commit().await?;
+        outcome.check(StoreError::Unavailable)
     }
 }
 

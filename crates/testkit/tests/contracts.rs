@@ -4,20 +4,22 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::account::{PasswordHasher, TokenAuthority};
+use domain::account::{LocalIdentity, LocalIdentityConfig, PasswordHasher, TokenAuthority};
 use domain::chat::{ChatModel, ModelError};
 use domain::memory::Embedder;
-use domain::session::{EphemeralLimits, RamTranscripts, TranscriptCache};
+use domain::session::RamTranscripts;
 use testkit::contract::chat_model::{ModelScript, Refusal, Script};
+use testkit::contract::identity_provider::IdentityHarness;
 use testkit::contract::memory_index::IndexHarness;
 use testkit::contract::store::StoreHarness;
+use testkit::contract::transcript_cache::TranscriptHarness;
 use testkit::contract::{
-    account_directory, chat_model, embedder, job_queue, maintenance, memory_index, password_hasher,
-    store, token_authority, transcript_cache,
+    account_directory, chat_model, embedder, identity_provider, job_queue, maintenance,
+    memory_index, password_hasher, store, token_authority, transcript_cache,
 };
 use testkit::fakes::{
     FakeTokens, FixedClock, HashEmbedder, InMemoryMemoryIndex, InMemoryStore, PlainHasher, Play,
-    ScriptedChatModel,
+    ScriptedChatModel, SequentialIds,
 };
 
 async fn a_store() -> StoreHarness {
@@ -82,10 +84,41 @@ async fn the_fake_tokens_are_an_authority() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn accounts_of_ones_own_are_an_identity_provider() {
+    identity_provider::check(|| async {
+        let store = Arc::new(InMemoryStore::new());
+        let clock = Arc::new(FixedClock::default());
+        let identity = LocalIdentity::new(
+            store.clone(),
+            store.clone(),
+            Arc::new(PlainHasher::default()),
+            Arc::new(FakeTokens::default()),
+            clock.clone(),
+            Arc::new(SequentialIds::default()),
+            LocalIdentityConfig::default(),
+        );
+        IdentityHarness {
+            identity: Arc::new(identity),
+            store,
+            clock,
+            keep: Box::new(()),
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_transcripts_in_memory_are_a_cache() {
     transcript_cache::check(|| async {
         let clock = Arc::new(FixedClock::default());
-        Arc::new(RamTranscripts::new(clock, EphemeralLimits::default())) as Arc<dyn TranscriptCache>
+        let cache = RamTranscripts::new(clock.clone(), transcript_cache::LIMITS);
+        TranscriptHarness {
+            cache: Arc::new(cache),
+            pass: Box::new(move |time| {
+                clock.advance(time);
+                Box::pin(async {})
+            }),
+        }
     })
     .await;
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::tags;
 use super::wire::{DoneResponse, Timestamp};
-use crate::auth::Caller;
+use crate::auth::{Caller, SentFrom, SentToken};
 use crate::extract::JsonBody;
 use crate::rate_limit::CredentialAttempt;
 use crate::{Api, Problem};
@@ -117,16 +117,21 @@ impl From<SignedIn> for TokenResponse {
 async fn sign_up(
     api: Data<Api>,
     attempt: CredentialAttempt,
+    from: SentFrom,
     body: JsonBody<CredentialsRequest>,
 ) -> Result<HttpResponse, Problem> {
     let CredentialsRequest { email, password } = body.into_inner();
-    attempt.on_account(&email)?;
-    Ok(match api.accounts.sign_up(&email, password).await? {
-        SignUp::Done(signed_in) => HttpResponse::Created().json(TokenResponse::from(*signed_in)),
-        SignUp::ConfirmationSent => HttpResponse::Accepted().json(DoneResponse {
-            message: "Confirm the e-mail address with the link that was sent to it.",
-        }),
-    })
+    attempt.on_account(&email).await?;
+    Ok(
+        match api.accounts.sign_up(&email, password, from.0).await? {
+            SignUp::Done(signed_in) => {
+                HttpResponse::Created().json(TokenResponse::from(*signed_in))
+            }
+            SignUp::ConfirmationSent => HttpResponse::Accepted().json(DoneResponse {
+                message: "Confirm the e-mail address with the link that was sent to it.",
+            }),
+        },
+    )
 }
 
 /// Log in
@@ -143,11 +148,13 @@ async fn sign_up(
 async fn log_in(
     api: Data<Api>,
     attempt: CredentialAttempt,
+    from: SentFrom,
     body: JsonBody<CredentialsRequest>,
 ) -> Result<Json<TokenResponse>, Problem> {
     let CredentialsRequest { email, password } = body.into_inner();
-    attempt.on_account(&email)?;
-    Ok(Json(api.accounts.log_in(&email, password).await?.into()))
+    attempt.on_account(&email).await?;
+    let signed_in = api.accounts.log_in(&email, password, from.0).await?;
+    Ok(Json(signed_in.into()))
 }
 
 /// Get the next pair of tokens
@@ -164,9 +171,10 @@ async fn log_in(
 async fn refresh(
     api: Data<Api>,
     _counted: CredentialAttempt,
+    from: SentFrom,
     body: JsonBody<RefreshRequest>,
 ) -> Result<Json<TokenResponse>, Problem> {
-    let signed_in = api.accounts.refresh(&body.refresh_token).await?;
+    let signed_in = api.accounts.refresh(&body.refresh_token, from.0).await?;
     Ok(Json(signed_in.into()))
 }
 
@@ -178,8 +186,12 @@ async fn refresh(
     responses((status = OK, description = "Logged out.", body = DoneResponse))
 )]
 #[post("/auth/logout")]
-async fn log_out(api: Data<Api>, caller: Caller) -> Result<Json<DoneResponse>, Problem> {
-    api.accounts.log_out(&caller.0).await?;
+async fn log_out(
+    api: Data<Api>,
+    caller: Caller,
+    token: SentToken,
+) -> Result<Json<DoneResponse>, Problem> {
+    api.accounts.log_out(&caller.0, &token.0).await?;
     let message = "Logged out.";
     Ok(Json(DoneResponse { message }))
 }

@@ -118,6 +118,10 @@ pub struct Settings {
     pub compare_every: Option<Duration>,
     /// Bring the schema up to date at start?
     pub migrate: bool,
+    /// What replicas share in memory; `None` for each its own.
+    pub redis_url: Option<SecretString>,
+    /// Use a Redis that writes to a disk?
+    pub redis_allow_persistence: bool,
     /// Background workers inside `serve`.
     pub workers: usize,
     /// A job that takes longer is given to another worker.
@@ -244,6 +248,8 @@ impl Reader<'_> {
                 minutes => Some(Duration::from_mins(minutes)),
             },
             migrate: self.flag("MEMORYCHAT_MIGRATE"),
+            redis_url: self.redis_url(),
+            redis_allow_persistence: self.flag("REDIS_ALLOW_PERSISTENCE"),
             workers: self.number("MEMORYCHAT_WORKERS", 0, 64),
             job_lease: self.seconds("MEMORYCHAT_JOB_LEASE_SECONDS"),
             stale_after: self.seconds("MEMORYCHAT_STALE_AFTER_SECONDS"),
@@ -351,6 +357,15 @@ impl Reader<'_> {
         }
         url.unwrap_or_else(|| format!("sqlite://{}", data_dir.join("memorychat.db").display()))
             .into()
+    }
+
+    fn redis_url(&mut self) -> Option<SecretString> {
+        let url = self.text("REDIS_URL")?;
+        if !url.starts_with("redis://") && !url.starts_with("rediss://") {
+            self.mistakes
+                .push("REDIS_URL: must begin with redis:// or rediss://".to_owned());
+        }
+        Some(url.into())
     }
 
     fn origins(&mut self) -> Vec<String> {

@@ -65,6 +65,8 @@ pub const SETTINGS: &[Setting] = &[
     plain("QDRANT_REPLICATION", "", "copies of each shard of a new collection; default: the server's"),
     plain("QDRANT_ON_DISK", "true", "keep vectors and payloads of a new collection on disk"),
     plain("QDRANT_ALLOW_INSECURE", "false", "use a Qdrant server on another machine without a key or TLS"),
+    secret("REDIS_URL", "`redis://` or, with TLS, `rediss://`: limits and incognito sessions shared by all replicas; default: each replica has its own"),
+    plain("REDIS_ALLOW_PERSISTENCE", "false", "use a Redis that writes to a disk, where incognito turns may then be found"),
     secret("OPENAI_API_KEY", "key of the model service"),
     plain("OPENAI_BASE_URL", "", "any OpenAI-compatible service; default: OpenAI's own"),
     plain("OPENAI_MODEL", "gpt-4o-mini", "chat model of the service"),

@@ -33,7 +33,10 @@ fn owned(settings: &[(&str, &str)]) -> Vec<(String, String)> {
 
 /// A Postgres of the server's own, when `MEMORYCHAT_TEST_DATABASE` is `postgres`, with its schema made by
 /// its owner; the server logs in as the role that owns nothing.
-fn postgres(data: &Path) -> Option<(Arc<Postgres>, (String, String))> {
+fn postgres(data: &Path, settings: &[(&str, &str)]) -> Option<(Arc<Postgres>, (String, String))> {
+    if settings.iter().any(|(name, _)| *name == "DATABASE_URL") {
+        return None;
+    }
     let wanted =
         std::env::var_os("MEMORYCHAT_TEST_DATABASE").is_some_and(|kind| kind == "postgres");
     let postgres = wanted.then(Postgres::new).flatten()?;
@@ -60,7 +63,7 @@ impl Server {
     /// by the local model.
     pub(crate) async fn start(settings: &[(&str, &str)]) -> Self {
         let data = tempfile::tempdir().expect("data folder");
-        let (postgres, url) = postgres(data.path()).unzip();
+        let (postgres, url) = postgres(data.path(), settings).unzip();
         let (qdrant, index) = qdrant().unzip();
         // What the test itself sets comes last, and wins.
         let settings = index.into_iter().chain(owned(settings)).chain(url);
@@ -218,9 +221,16 @@ pub(crate) fn command(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_memorychat"));
     for (name, _) in std::env::vars_os() {
         let ours = name.to_string_lossy().into_owned();
-        if ["MEMORYCHAT_", "OPENAI_", "JWT_", "DATABASE_", "QDRANT_"]
-            .iter()
-            .any(|p| ours.starts_with(p))
+        if [
+            "MEMORYCHAT_",
+            "OPENAI_",
+            "JWT_",
+            "DATABASE_",
+            "QDRANT_",
+            "REDIS_",
+        ]
+        .iter()
+        .any(|p| ours.starts_with(p))
         {
             command.env_remove(name);
         }

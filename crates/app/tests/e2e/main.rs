@@ -12,4 +12,5 @@ mod harness;
 mod model_server;
 mod privacy;
 mod qdrant;
+mod replicas;
 mod tour;

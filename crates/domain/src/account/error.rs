@@ -21,6 +21,27 @@ pub enum AccountError {
     /// Unknown address or wrong password: the two are never told apart.
     #[error("the e-mail address or the password is wrong")]
     BadCredentials,
+    /// The identity service does not take the address or the password.
+    #[error("the identity service does not take this address or password")]
+    NotTaken(Vec<FieldError>),
+    /// The password is right, but the address was never confirmed.
+    #[error("the e-mail address is not confirmed")]
+    EmailNotConfirmed,
+    /// The identity service makes no accounts, or does not know passwords.
+    #[error("the identity service does not allow this")]
+    NotAllowed,
+    /// A user without an account, where only users with one may come in.
+    #[error("anonymous users are not let in")]
+    Anonymous,
+    /// The identity service counts too many attempts.
+    #[error("too many attempts")]
+    TooMany {
+        /// How long to wait, where it tells.
+        retry_after: Option<Duration>,
+    },
+    /// Another refresh of the same log-in is at work; nothing was lost.
+    #[error("the log-in is being refreshed")]
+    RefreshBusy,
     /// The credential is malformed, expired, revoked or of another kind.
     #[error("the access token is not valid")]
     BadToken,
@@ -56,10 +77,17 @@ pub enum AccountError {
 impl Classify for AccountError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Email(_) | Self::Password(_) | Self::ApiKeyDraft(_) => ErrorKind::Invalid,
-            Self::EmailTaken => ErrorKind::Conflict,
+            Self::Email(_) | Self::Password(_) | Self::NotTaken(_) | Self::ApiKeyDraft(_) => {
+                ErrorKind::Invalid
+            }
+            Self::EmailTaken | Self::RefreshBusy => ErrorKind::Conflict,
+            Self::TooMany { .. } => ErrorKind::RateLimited,
             Self::BadCredentials | Self::BadToken | Self::BadApiKey => ErrorKind::Unauthenticated,
-            Self::MissingScope(_) | Self::KeyNotAllowed => ErrorKind::Forbidden,
+            Self::MissingScope(_)
+            | Self::KeyNotAllowed
+            | Self::EmailNotConfirmed
+            | Self::NotAllowed
+            | Self::Anonymous => ErrorKind::Forbidden,
             Self::ApiKeyNotFound | Self::UserNotFound => ErrorKind::NotFound,
             Self::Hash(HashError::Busy) | Self::Provider(_) => ErrorKind::Unavailable,
             Self::Hash(HashError::Failed(_)) => ErrorKind::Internal,
@@ -69,8 +97,15 @@ impl Classify for AccountError {
 
     fn code(&self) -> &'static str {
         match self {
-            Self::Email(_) | Self::Password(_) | Self::ApiKeyDraft(_) => "validation_failed",
+            Self::Email(_) | Self::Password(_) | Self::NotTaken(_) | Self::ApiKeyDraft(_) => {
+                "validation_failed"
+            }
             Self::EmailTaken => "email_taken",
+            Self::EmailNotConfirmed => "email_not_confirmed",
+            Self::NotAllowed => "identity_refused",
+            Self::Anonymous => "anonymous_user",
+            Self::TooMany { .. } => "rate_limited",
+            Self::RefreshBusy => "refresh_busy",
             Self::BadCredentials => "invalid_credentials",
             Self::BadToken => "invalid_token",
             Self::BadApiKey => "invalid_api_key",
@@ -95,6 +130,16 @@ impl Classify for AccountError {
                 )
             }
             Self::EmailTaken => "This e-mail address is already registered.".to_owned(),
+            Self::NotTaken(_) => "The address or the password cannot be used.".to_owned(),
+            Self::EmailNotConfirmed => {
+                "Confirm the e-mail address with the link that was sent to it.".to_owned()
+            }
+            Self::NotAllowed => "The identity service does not allow this.".to_owned(),
+            Self::Anonymous => "This needs an account; anonymous users are not let in.".to_owned(),
+            Self::TooMany { .. } => "Too many attempts. Try again later.".to_owned(),
+            Self::RefreshBusy => {
+                "This log-in is being refreshed already. Try again in a moment.".to_owned()
+            }
             Self::BadCredentials => "The e-mail address or the password is wrong.".to_owned(),
             Self::BadToken => {
                 "The access token is missing, expired or not valid. Log in again.".to_owned()
@@ -124,8 +169,13 @@ impl Classify for AccountError {
         match self {
             Self::Email(error) => vec![FieldError::new("email", error.to_string())],
             Self::Password(error) => vec![FieldError::new("password", error.to_string())],
-            Self::ApiKeyDraft(fields) => fields.clone(),
+            Self::NotTaken(fields) | Self::ApiKeyDraft(fields) => fields.clone(),
             Self::EmailTaken
+            | Self::EmailNotConfirmed
+            | Self::NotAllowed
+            | Self::Anonymous
+            | Self::TooMany { .. }
+            | Self::RefreshBusy
             | Self::BadCredentials
             | Self::BadToken
             | Self::BadApiKey
@@ -141,7 +191,10 @@ impl Classify for AccountError {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Hash(HashError::Busy) | Self::Provider(_) => Some(Duration::from_secs(2)),
+            Self::Hash(HashError::Busy) | Self::Provider(_) | Self::RefreshBusy => {
+                Some(Duration::from_secs(2))
+            }
+            Self::TooMany { retry_after } => Some(retry_after.unwrap_or(Duration::from_mins(1))),
             Self::Store(error) => error.retry_after(),
             _ => None,
         }

@@ -1,5 +1,6 @@
 //! Accounts kept in this service's own database.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -104,7 +105,12 @@ impl LocalIdentity {
 
 #[async_trait]
 impl IdentityProvider for LocalIdentity {
-    async fn sign_up(&self, email: &Email, password: &Password) -> Result<SignUp, AccountError> {
+    async fn sign_up(
+        &self,
+        email: &Email,
+        password: &Password,
+        _from: Option<IpAddr>,
+    ) -> Result<SignUp, AccountError> {
         let hash = self.hasher.hash(password).await?;
         let now = self.clock.now();
         let id = UserId::new(self.ids.next());
@@ -131,7 +137,12 @@ impl IdentityProvider for LocalIdentity {
         Ok(SignUp::Done(Box::new(SignedIn { user, tokens })))
     }
 
-    async fn log_in(&self, email: &Email, password: &Password) -> Result<SignedIn, AccountError> {
+    async fn log_in(
+        &self,
+        email: &Email,
+        password: &Password,
+        _from: Option<IpAddr>,
+    ) -> Result<SignedIn, AccountError> {
         let credential = self.directory.credential(email).await?;
         let verdict = self
             .hasher
@@ -169,7 +180,11 @@ impl IdentityProvider for LocalIdentity {
         })
     }
 
-    async fn refresh(&self, refresh_token: &str) -> Result<SignedIn, AccountError> {
+    async fn refresh(
+        &self,
+        refresh_token: &str,
+        _from: Option<IpAddr>,
+    ) -> Result<SignedIn, AccountError> {
         let claims = self
             .tokens
             .verify_refresh(refresh_token)
@@ -204,7 +219,7 @@ impl IdentityProvider for LocalIdentity {
         })
     }
 
-    async fn log_out(&self, identity: &Identity) -> Result<(), AccountError> {
+    async fn log_out(&self, identity: &Identity, _token: &str) -> Result<(), AccountError> {
         let mut work = self.store.begin(identity.user).await?;
         work.logins()
             .revoke(identity.login, self.clock.now())

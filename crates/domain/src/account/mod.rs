@@ -1,12 +1,14 @@
 //! Who is asking: accounts, log-ins, API keys and the right to act.
 
 mod error;
+mod foreign;
 mod local;
 mod model;
 mod ports;
 mod service;
 
 pub use error::AccountError;
+pub use foreign::{ForeignAccounts, ForeignLogin};
 pub use local::{LocalIdentity, LocalIdentityConfig};
 pub use model::{
     Actor, ApiKey, ApiKeyDraft, BadEmail, Credential, Email, Identity, Login, LoginState, Password,

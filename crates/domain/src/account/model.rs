@@ -13,9 +13,10 @@ use crate::ids::{ApiKeyId, LoginId, UserId};
 /// A person with an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// Identity of the user; with Supabase Auth the `sub` of their tokens.
+    /// Identity of the user; of one who proves elsewhere who they are it follows from that proof
+    /// ([`ForeignLogin::user`](super::ForeignLogin::user)).
     pub id: UserId,
-    /// Their address; two users never share one.
+    /// Their address; two users with an account of this service's own never share one.
     pub email: Email,
     /// A deactivated user's credentials are refused everywhere.
     pub is_active: bool,

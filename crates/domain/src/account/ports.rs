@@ -1,6 +1,7 @@
 //! What accounts need from outside.
 
 use async_trait::async_trait;
+use std::net::IpAddr;
 use std::time::Duration;
 use time::OffsetDateTime;
 
@@ -20,6 +21,10 @@ pub trait UserRepository: Send {
     /// Adds the owner; a user without a hash proves who they are elsewhere.
     /// [`StoreError::Conflict`] on `email` when the address, or on `user` when the id, is taken.
     async fn add(&mut self, user: &User, hash: Option<&PasswordHash>) -> Result<(), StoreError>;
+    /// Makes sure that the owner, whom `issuer` vouches for, is there with this address: `true` for the
+    /// one call that added them. Of one who is there already only the address changes. Addresses of
+    /// such users are not compared with anybody's.
+    async fn adopt(&mut self, user: &User, issuer: &str) -> Result<bool, StoreError>;
     /// Replaces the password hash; `false` when there is no such account.
     async fn set_password(
         &mut self,
@@ -33,7 +38,7 @@ pub trait UserRepository: Send {
 /// The owner's log-ins.
 #[async_trait]
 pub trait LoginRepository: Send {
-    /// Adds one.
+    /// Adds one; [`StoreError::Conflict`] on `row` when its id is taken.
     async fn add(&mut self, login: &Login) -> Result<(), StoreError>;
     /// Moves from `generation` to the next. `false` when another call has moved it already, or it is
     /// revoked or gone: exactly one of many parallel calls gets `true`.
@@ -160,17 +165,36 @@ pub trait TokenAuthority: Send + Sync {
 
 /// Who people are. [`LocalIdentity`](super::LocalIdentity) keeps accounts in this service's own
 /// database; another implementation can ask a remote service.
+///
+/// `from` is the address of the person's machine, where it is known: a remote service counts attempts
+/// by it, and would otherwise take everybody for this one server.
 #[async_trait]
 pub trait IdentityProvider: Send + Sync {
     /// Makes an account. [`AccountError::EmailTaken`] where the provider tells.
-    async fn sign_up(&self, email: &Email, password: &Password) -> Result<SignUp, AccountError>;
+    async fn sign_up(
+        &self,
+        email: &Email,
+        password: &Password,
+        from: Option<IpAddr>,
+    ) -> Result<SignUp, AccountError>;
     /// Checks a password and opens a log-in.
-    async fn log_in(&self, email: &Email, password: &Password) -> Result<SignedIn, AccountError>;
+    async fn log_in(
+        &self,
+        email: &Email,
+        password: &Password,
+        from: Option<IpAddr>,
+    ) -> Result<SignedIn, AccountError>;
     /// Exchanges a refresh token for the next pair. Presenting the one just used again gives the pair
     /// in force (its answer may have been lost); an older one ends the log-in.
-    async fn refresh(&self, refresh_token: &str) -> Result<SignedIn, AccountError>;
-    /// Ends a log-in: its tokens are refused from now on, everywhere. Idempotent.
-    async fn log_out(&self, identity: &Identity) -> Result<(), AccountError>;
-    /// Who an access token speaks for; [`AccountError::BadToken`] for every flaw.
+    async fn refresh(
+        &self,
+        refresh_token: &str,
+        from: Option<IpAddr>,
+    ) -> Result<SignedIn, AccountError>;
+    /// Ends the log-in of this access token, which `authenticate` took for `identity`: its tokens are
+    /// refused from now on, everywhere. Idempotent.
+    async fn log_out(&self, identity: &Identity, access_token: &str) -> Result<(), AccountError>;
+    /// Who an access token speaks for; [`AccountError::BadToken`] for every flaw, and for anything that
+    /// is no access token.
     async fn authenticate(&self, access_token: &str) -> Result<Identity, AccountError>;
 }

@@ -1,5 +1,6 @@
 //! Signing up, logging in, and finding out who asks.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{
@@ -41,29 +42,45 @@ impl AccountService {
         }
     }
 
-    /// Makes an account with its first profile, all or nothing.
-    pub async fn sign_up(&self, email: &str, password: String) -> Result<SignUp, AccountError> {
+    /// Makes an account with its first profile, all or nothing. `from`: the caller's address.
+    pub async fn sign_up(
+        &self,
+        email: &str,
+        password: String,
+        from: Option<IpAddr>,
+    ) -> Result<SignUp, AccountError> {
         let email: Email = email.parse()?;
         let password = Password::choose(password)?;
-        self.identity.sign_up(&email, &password).await
+        self.identity.sign_up(&email, &password, from).await
     }
 
     /// Logs in. An unknown address, one that is no address, and a wrong password answer alike.
-    pub async fn log_in(&self, email: &str, password: String) -> Result<SignedIn, AccountError> {
+    pub async fn log_in(
+        &self,
+        email: &str,
+        password: String,
+        from: Option<IpAddr>,
+    ) -> Result<SignedIn, AccountError> {
         let email: Email = email.parse().map_err(|_| AccountError::BadCredentials)?;
         self.identity
-            .log_in(&email, &Password::attempt(password))
+            .log_in(&email, &Password::attempt(password), from)
             .await
     }
 
     /// The next pair of tokens.
-    pub async fn refresh(&self, refresh_token: &str) -> Result<SignedIn, AccountError> {
-        self.identity.refresh(refresh_token).await
+    pub async fn refresh(
+        &self,
+        refresh_token: &str,
+        from: Option<IpAddr>,
+    ) -> Result<SignedIn, AccountError> {
+        self.identity.refresh(refresh_token, from).await
     }
 
     /// Ends the log-in that the caller's token belongs to.
-    pub async fn log_out(&self, actor: &Actor) -> Result<(), AccountError> {
-        self.identity.log_out(actor.require_login()?).await
+    pub async fn log_out(&self, actor: &Actor, access_token: &str) -> Result<(), AccountError> {
+        self.identity
+            .log_out(actor.require_login()?, access_token)
+            .await
     }
 
     /// Who an access token speaks for.

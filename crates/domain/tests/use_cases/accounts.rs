@@ -16,7 +16,7 @@ use crate::common::World;
 const PASSWORD: &str = "correct horse";
 
 async fn sign_up(accounts: &AccountService, email: &str) -> Result<SignedIn, AccountError> {
-    match accounts.sign_up(email, PASSWORD.to_owned()).await? {
+    match accounts.sign_up(email, PASSWORD.to_owned(), None).await? {
         SignUp::Done(signed_in) => Ok(*signed_in),
         SignUp::ConfirmationSent => panic!("a local account needs no confirmation"),
     }
@@ -47,7 +47,7 @@ async fn signing_up_makes_account_credential_and_default_profile_at_once() {
     assert!(profiles[0].profile.is_default());
     let again = world
         .accounts
-        .log_in("ada@example.org", PASSWORD.to_owned())
+        .log_in("ada@example.org", PASSWORD.to_owned(), None)
         .await
         .unwrap();
     assert_eq!(again.user.id, signed_in.user.id);
@@ -66,7 +66,7 @@ async fn a_sign_up_that_cannot_be_stored_leaves_nothing() {
     world.store.commit.heal();
     let lost = world
         .accounts
-        .log_in("ada@example.org", PASSWORD.to_owned())
+        .log_in("ada@example.org", PASSWORD.to_owned(), None)
         .await;
     assert!(matches!(lost, Err(AccountError::BadCredentials)));
     let user = sign_up(&world.accounts, "ada@example.org")
@@ -86,7 +86,7 @@ async fn one_address_has_one_account_in_whatever_spelling() {
         assert!(
             world
                 .accounts
-                .log_in(spelling, PASSWORD.to_owned())
+                .log_in(spelling, PASSWORD.to_owned(), None)
                 .await
                 .is_ok(),
             "{spelling}"
@@ -99,12 +99,12 @@ async fn bad_addresses_and_short_passwords_are_told_by_field() {
     let world = World::new();
     let address = world
         .accounts
-        .sign_up("ada", PASSWORD.to_owned())
+        .sign_up("ada", PASSWORD.to_owned(), None)
         .await
         .unwrap_err();
     let password = world
         .accounts
-        .sign_up("ada@example.org", "1234567".to_owned())
+        .sign_up("ada@example.org", "1234567".to_owned(), None)
         .await;
     let password = password.unwrap_err();
     assert_eq!(
@@ -130,7 +130,7 @@ async fn a_wrong_password_and_an_unknown_address_answer_alike() {
     for (email, password) in tries {
         let error = world
             .accounts
-            .log_in(email, password.to_owned())
+            .log_in(email, password.to_owned(), None)
             .await
             .unwrap_err();
         let seen = (error.kind(), error.code(), error.detail(), error.fields());
@@ -163,7 +163,7 @@ async fn an_inactive_account_cannot_log_in() {
 
     let refused = world
         .accounts
-        .log_in(user.email.as_str(), PASSWORD.to_owned())
+        .log_in(user.email.as_str(), PASSWORD.to_owned(), None)
         .await;
     assert!(matches!(refused, Err(AccountError::BadCredentials)));
 }
@@ -174,7 +174,7 @@ async fn logging_out_kills_the_token_and_its_refresh_and_no_other_login() {
     let here = sign_up(&world.accounts, "ada@example.org").await.unwrap();
     let there = world
         .accounts
-        .log_in("ada@example.org", PASSWORD.to_owned())
+        .log_in("ada@example.org", PASSWORD.to_owned(), None)
         .await
         .unwrap();
     let me = world
@@ -182,10 +182,14 @@ async fn logging_out_kills_the_token_and_its_refresh_and_no_other_login() {
         .authenticate(&here.tokens.access)
         .await
         .unwrap();
-    world.accounts.log_out(&me).await.unwrap();
+    world
+        .accounts
+        .log_out(&me, &here.tokens.access)
+        .await
+        .unwrap();
 
     let access = world.accounts.authenticate(&here.tokens.access).await;
-    let refresh = world.accounts.refresh(&here.tokens.refresh).await;
+    let refresh = world.accounts.refresh(&here.tokens.refresh, None).await;
     assert!(matches!(access, Err(AccountError::BadToken)));
     assert!(matches!(refresh, Err(AccountError::BadToken)));
     assert!(
@@ -197,7 +201,7 @@ async fn logging_out_kills_the_token_and_its_refresh_and_no_other_login() {
     );
     world
         .accounts
-        .log_out(&me)
+        .log_out(&me, &here.tokens.access)
         .await
         .expect("logging out twice is no error");
 }
@@ -209,16 +213,26 @@ async fn a_refresh_token_gives_the_next_pair_also_when_its_answer_was_lost() {
         .await
         .unwrap()
         .tokens;
-    let second = world.accounts.refresh(&first.refresh).await.unwrap().tokens;
+    let second = world
+        .accounts
+        .refresh(&first.refresh, None)
+        .await
+        .unwrap()
+        .tokens;
     assert_ne!(first.refresh, second.refresh);
     assert!(world.accounts.authenticate(&second.access).await.is_ok());
 
-    let again = world.accounts.refresh(&first.refresh).await.unwrap().tokens;
+    let again = world
+        .accounts
+        .refresh(&first.refresh, None)
+        .await
+        .unwrap()
+        .tokens;
     assert_eq!(
         again.refresh, second.refresh,
         "the pair in force, not a new one"
     );
-    assert!(world.accounts.refresh(&second.refresh).await.is_ok());
+    assert!(world.accounts.refresh(&second.refresh, None).await.is_ok());
 }
 
 #[tokio::test]
@@ -228,20 +242,25 @@ async fn an_old_refresh_token_ends_the_whole_login() {
         .await
         .unwrap()
         .tokens;
-    let second = world.accounts.refresh(&first.refresh).await.unwrap().tokens;
+    let second = world
+        .accounts
+        .refresh(&first.refresh, None)
+        .await
+        .unwrap()
+        .tokens;
     let third = world
         .accounts
-        .refresh(&second.refresh)
+        .refresh(&second.refresh, None)
         .await
         .unwrap()
         .tokens;
 
     assert!(matches!(
-        world.accounts.refresh(&first.refresh).await,
+        world.accounts.refresh(&first.refresh, None).await,
         Err(AccountError::BadToken)
     ));
     assert!(matches!(
-        world.accounts.refresh(&third.refresh).await,
+        world.accounts.refresh(&third.refresh, None).await,
         Err(AccountError::BadToken)
     ));
     assert!(matches!(
@@ -265,13 +284,13 @@ async fn tokens_end_with_time() {
         Err(AccountError::BadToken)
     ));
     assert!(
-        world.accounts.refresh(&tokens.refresh).await.is_ok(),
+        world.accounts.refresh(&tokens.refresh, None).await.is_ok(),
         "the log-in lives on"
     );
 
     world.clock.advance(Duration::from_hours(31 * 24));
     assert!(matches!(
-        world.accounts.refresh(&tokens.refresh).await,
+        world.accounts.refresh(&tokens.refresh, None).await,
         Err(AccountError::BadToken)
     ));
 }
@@ -312,7 +331,7 @@ async fn an_api_key_may_do_what_its_scopes_say_and_nothing_only_a_person_may() {
         Err(AccountError::KeyNotAllowed)
     ));
     assert!(matches!(
-        world.accounts.log_out(&service).await,
+        world.accounts.log_out(&service, "").await,
         Err(AccountError::KeyNotAllowed)
     ));
 }

@@ -11,6 +11,7 @@
 mod accounts;
 mod common;
 mod ephemeral;
+mod foreign;
 mod jobs;
 mod learning;
 mod memories;

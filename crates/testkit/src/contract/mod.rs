@@ -57,10 +57,12 @@ macro_rules! look {
 pub mod account_directory;
 pub mod chat_model;
 pub mod embedder;
+pub mod identity_provider;
 pub mod job_queue;
 pub mod maintenance;
 pub mod memory_index;
 pub mod password_hasher;
+pub mod rate_limiter;
 pub mod store;
 pub mod token_authority;
 pub mod transcript_cache;

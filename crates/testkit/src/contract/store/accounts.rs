@@ -9,6 +9,7 @@ use crate::fixtures::{a_login, an_api_key, at, fresh_id};
 
 pub(super) const CASES: &[Case<StoreHarness>] = cases![
     a_log_in_is_stored_whole,
+    a_log_in_is_added_once,
     a_log_in_advances_one_generation,
     only_the_generation_in_force_advances,
     one_of_many_parallel_refreshes_advances,
@@ -44,6 +45,14 @@ async fn a_log_in_is_stored_whole(h: &StoreHarness) {
         commit!(h, user.id, logins.add(&login)).unwrap();
         assert_eq!(stored_login(h, login.id).await, Some(login));
     }
+}
+
+async fn a_log_in_is_added_once(h: &StoreHarness) {
+    let user = h.user().await;
+    let login = a_login(user.id);
+    commit!(h, user.id, logins.add(&login)).unwrap();
+    assert_conflict!(commit!(h, user.id, logins.add(&login)), "row");
+    assert_eq!(stored_login(h, login.id).await, Some(login));
 }
 
 async fn a_log_in_advances_one_generation(h: &StoreHarness) {

@@ -15,6 +15,11 @@ pub(super) const CASES: &[Case<StoreHarness>] = cases![
     a_taken_email_is_a_conflict,
     a_taken_id_is_a_conflict,
     parallel_sign_ups_make_one_user,
+    a_user_of_another_issuer_is_adopted_once,
+    an_adopted_users_address_follows_the_issuer,
+    adopting_does_not_touch_an_account_of_ones_own,
+    addresses_are_unique_among_own_accounts_only,
+    parallel_adoptions_make_one_user,
     a_new_password_replaces_the_old_one,
     nobody_gets_no_password,
     a_removed_account_takes_everything_with_it,
@@ -87,6 +92,81 @@ async fn parallel_sign_ups_make_one_user(h: &StoreHarness) {
     for (_, outcome) in losers {
         assert_conflict!(outcome, "email");
     }
+}
+
+async fn a_user_of_another_issuer_is_adopted_once(h: &StoreHarness) {
+    let user = a_user();
+    assert!(commit!(h, user.id, users.adopt(&user, "https://issuer")).unwrap());
+    assert!(!commit!(h, user.id, users.adopt(&user, "https://issuer")).unwrap());
+    assert_eq!(look!(h, user.id, users.find()), Some(user.clone()));
+    assert_eq!(h.directory.credential(&user.email).await.unwrap(), None);
+}
+
+async fn an_adopted_users_address_follows_the_issuer(h: &StoreHarness) {
+    let user = a_user();
+    commit!(h, user.id, users.adopt(&user, "https://issuer")).unwrap();
+    let moved = User {
+        email: a_user().email,
+        is_active: false,
+        created_at: at(50),
+        updated_at: at(60),
+        ..user.clone()
+    };
+    assert!(!commit!(h, user.id, users.adopt(&moved, "https://issuer")).unwrap());
+    let expected = User {
+        email: moved.email,
+        updated_at: at(60),
+        ..user
+    };
+    assert_eq!(look!(h, user.id, users.find()), Some(expected));
+}
+
+async fn adopting_does_not_touch_an_account_of_ones_own(h: &StoreHarness) {
+    let user = h.user().await;
+    let moved = User {
+        email: a_user().email,
+        ..user.clone()
+    };
+    assert!(!commit!(h, user.id, users.adopt(&moved, "https://issuer")).unwrap());
+    assert_eq!(look!(h, user.id, users.find()), Some(user));
+}
+
+async fn addresses_are_unique_among_own_accounts_only(h: &StoreHarness) {
+    let own = a_user();
+    commit!(h, own.id, users.add(&own, Some(&a_hash("x")))).unwrap();
+    for _ in 0..2 {
+        let foreign = User {
+            email: own.email.clone(),
+            ..a_user()
+        };
+        assert!(commit!(h, foreign.id, users.adopt(&foreign, "https://issuer")).unwrap());
+    }
+    let credential = h.directory.credential(&own.email).await.unwrap();
+    assert_eq!(credential.map(|found| found.user), Some(own.id));
+
+    let (first, second) = (a_user(), a_user());
+    commit!(h, first.id, users.adopt(&first, "https://issuer")).unwrap();
+    let own = User {
+        email: first.email.clone(),
+        ..second
+    };
+    commit!(h, own.id, users.add(&own, None)).unwrap();
+}
+
+async fn parallel_adoptions_make_one_user(h: &StoreHarness) {
+    let user = a_user();
+    let added = race((0..RACERS).map(|_| {
+        let (store, user) = (h.store.clone(), user.clone());
+        async move {
+            let mut work = store.begin(user.id).await.unwrap();
+            let_others_in().await;
+            let added = work.users().adopt(&user, "https://issuer").await.unwrap();
+            work.commit().await.unwrap();
+            added
+        }
+    }))
+    .await;
+    assert_eq!(added.into_iter().filter(|won| *won).count(), 1);
 }
 
 async fn a_new_password_replaces_the_old_one(h: &StoreHarness) {

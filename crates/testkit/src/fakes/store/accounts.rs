@@ -22,11 +22,31 @@ impl UserRepository for Unit {
         if user.id != self.owner || self.state.users.iter().any(|(u, _)| u.id == user.id) {
             return self.conflict("user");
         }
-        if self.state.users.iter().any(|(u, _)| u.email == user.email) {
+        let foreign = &self.state.foreign;
+        let mut own = (self.state.users.iter()).filter(|(u, _)| !foreign.contains(&u.id));
+        if own.any(|(u, _)| u.email == user.email) {
             return self.conflict("email");
         }
         self.state.users.push((user.clone(), hash.cloned()));
         Ok(())
+    }
+
+    async fn adopt(&mut self, user: &User, _issuer: &str) -> Result<bool, StoreError> {
+        if user.id != self.owner {
+            return self.conflict("reference");
+        }
+        let is_foreign = self.state.foreign.contains(&user.id);
+        let mut users = self.state.users.iter_mut().map(|(user, _)| user);
+        let Some(known) = users.find(|known| known.id == user.id) else {
+            self.state.foreign.insert(user.id);
+            self.state.users.push((user.clone(), None));
+            return Ok(true);
+        };
+        if is_foreign && known.email != user.email {
+            known.email = user.email.clone();
+            known.updated_at = user.updated_at;
+        }
+        Ok(false)
     }
 
     async fn set_password(
@@ -53,6 +73,7 @@ impl UserRepository for Unit {
         state.messages.retain(|row| row.owner != owner);
         state.memories.retain(|row| row.memory.scope.user != owner);
         state.jobs.retain(|row| row.job.user != owner);
+        state.foreign.remove(&owner);
         Ok(remove_rows(&mut state.users, |(user, _)| user.id == owner))
     }
 }
@@ -72,6 +93,9 @@ impl LoginRepository for Unit {
     async fn add(&mut self, login: &Login) -> Result<(), StoreError> {
         if login.user != self.owner {
             return self.conflict("reference");
+        }
+        if self.state.logins.iter().any(|known| known.id == login.id) {
+            return self.conflict("row");
         }
         self.state.logins.push(login.clone());
         Ok(())

@@ -1,5 +1,7 @@
 //! The rows.
 
+use std::collections::HashSet;
+
 use domain::account::{ApiKey, Login, PasswordHash, User};
 use domain::ids::{MemoryId, MessageId, ProfileId, SessionId, UserId};
 use domain::jobs::{Job, JobState, LeasedJob};
@@ -12,6 +14,8 @@ use time::OffsetDateTime;
 #[derive(Clone, Default)]
 pub(super) struct State {
     pub(super) users: Vec<(User, Option<PasswordHash>)>,
+    /// Users whom another issuer vouches for.
+    pub(super) foreign: HashSet<UserId>,
     pub(super) logins: Vec<Login>,
     pub(super) api_keys: Vec<(ApiKey, String)>,
     pub(super) profiles: Vec<Profile>,

@@ -1,0 +1,117 @@
+//! Tokens of the shared secret.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use testkit::supabase::Fault;
+use testkit::supabase::keys::SigningKey;
+
+use crate::support::{World, access, is_bad_token, is_unavailable, world_with};
+
+const SECRET: &str = "qV7f0sLx-TzM7bWcJ4hRy8GdNf2PaEkq3V";
+
+async fn old_project(secret_is_set: bool) -> World {
+    world_with(
+        |config| config.key = SigningKey::hs256(SECRET.as_bytes()),
+        |settings| settings.jwt_secret = secret_is_set.then(|| SECRET.into()),
+    )
+    .await
+}
+
+#[tokio::test]
+async fn the_service_is_asked_once_a_minute_and_no_keys_are_fetched() {
+    let world = old_project(false).await;
+    let token = access(&world.visitor());
+    for _ in 0..10 {
+        world.who(&token).await.unwrap();
+    }
+    assert_eq!(world.upstream.count("/user"), 1);
+    world.clock.advance(Duration::from_secs(59));
+    world.who(&token).await.unwrap();
+    assert_eq!(world.upstream.count("/user"), 1);
+    world.clock.advance(Duration::from_secs(1));
+    world.who(&token).await.unwrap();
+    assert_eq!(world.upstream.count("/user"), 2);
+    assert_eq!(world.upstream.count("/.well-known/jwks.json"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_who_show_one_token_at_once_cause_one_call() {
+    let world = Arc::new(old_project(false).await);
+    let token = access(&world.visitor());
+    world
+        .upstream
+        .fault("/user", Fault::Slow(Duration::from_millis(200)));
+    let tasks: tokio::task::JoinSet<()> = (0..50)
+        .map(|_| {
+            let (world, token) = (Arc::clone(&world), token.clone());
+            async move { assert!(world.who(&token).await.is_ok()) }
+        })
+        .collect();
+    tasks.join_all().await;
+    assert_eq!(world.upstream.count("/user"), 1);
+}
+
+#[tokio::test]
+async fn a_forged_token_is_refused_and_asked_about_once() {
+    let world = old_project(false).await;
+    let forged = SigningKey::hs256(b"another").token(&world.claims());
+    for _ in 0..5 {
+        is_bad_token(world.who(&forged).await, "forged");
+    }
+    assert_eq!(world.upstream.count("/user"), 1);
+}
+
+#[tokio::test]
+async fn a_session_that_ended_upstream_is_noticed_within_a_minute() {
+    let world = old_project(false).await;
+    let email = testkit::fixtures::a_user().email;
+    let token = access(&world.upstream.visitor(email.as_str()));
+    world.who(&token).await.unwrap();
+    world.upstream.remove(email.as_str());
+    world.clock.advance(Duration::from_mins(1));
+    is_bad_token(world.who(&token).await, "a removed user");
+}
+
+#[tokio::test]
+async fn while_the_service_is_down_nobody_is_logged_out() {
+    for fault in [Fault::Down, Fault::BadGateway] {
+        let world = old_project(false).await;
+        let token = access(&world.visitor());
+        world.who(&token).await.unwrap();
+        world.upstream.fault("/", fault);
+        world.who(&token).await.expect("what was said is kept");
+        world.clock.advance(Duration::from_mins(1));
+        is_unavailable(world.who(&token).await, "nobody to ask");
+        world.upstream.heal();
+        world.who(&token).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_positive_answer_does_not_outlive_its_token() {
+    let world = world_with(
+        |config| {
+            config.key = SigningKey::hs256(SECRET.as_bytes());
+            config.lifetime = Duration::from_secs(10);
+        },
+        |_| {},
+    )
+    .await;
+    let token = access(&world.visitor());
+    world.who(&token).await.unwrap();
+    world.clock.advance(Duration::from_secs(41));
+    is_bad_token(world.who(&token).await, "expired");
+    assert_eq!(world.upstream.count("/user"), 1);
+}
+
+#[tokio::test]
+async fn with_the_secret_nobody_is_asked() {
+    let world = old_project(true).await;
+    let token = access(&world.visitor());
+    world.upstream.fault("/", Fault::Down);
+    world.who(&token).await.unwrap();
+    let forged = SigningKey::hs256(b"another").token(&world.claims());
+    is_bad_token(world.who(&forged).await, "forged");
+    assert!(world.upstream.calls().is_empty());
+}

@@ -1,0 +1,142 @@
+//! A provider over the stand-in and a store in memory.
+
+use std::sync::Arc;
+
+use adapter_auth::{JwtAuthority, JwtConfig, SigningSecret, SupabaseConfig, SupabaseIdentity};
+use domain::account::{
+    AccountError, ForeignAccounts, Identity, IdentityProvider, LocalIdentity, LocalIdentityConfig,
+    Password,
+};
+use domain::clock::Clock;
+use domain::error::{Classify, ErrorKind};
+use serde_json::{Value, json};
+use testkit::fakes::{FixedClock, InMemoryStore, PlainHasher, SequentialIds};
+use testkit::fixtures::{a_user, fresh_id};
+use testkit::supabase::keys::part;
+use testkit::supabase::{Config, Supabase};
+
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
+/// All that a test looks at.
+pub(crate) struct World {
+    pub(crate) upstream: Supabase,
+    pub(crate) identity: Arc<SupabaseIdentity>,
+    pub(crate) local: Arc<LocalIdentity>,
+    pub(crate) store: Arc<InMemoryStore>,
+    pub(crate) clock: Arc<FixedClock>,
+}
+
+/// A project, and a provider on it, that differ from the others as said.
+pub(crate) async fn world_with(
+    set_up: impl FnOnce(&mut Config),
+    settle: impl FnOnce(&mut SupabaseConfig),
+) -> World {
+    let clock = Arc::new(FixedClock::default());
+    let mut config = Config::new(clock.clone());
+    set_up(&mut config);
+    let upstream = Supabase::start(config).await;
+    let mut settings = SupabaseConfig {
+        url: upstream.url().to_owned(),
+        key: upstream.publishable_key().into(),
+        service_key: None,
+        jwt_secret: None,
+        allow_anonymous: false,
+    };
+    settle(&mut settings);
+    let store = Arc::new(InMemoryStore::new());
+    let ids = Arc::new(SequentialIds::default());
+    let accounts = ForeignAccounts::new(store.clone(), store.clone(), clock.clone(), ids.clone());
+    let secret = SigningSecret::from_setting("kq3V-9sLx0_TzM7bWcJ4hRy8GdNf2PaE").unwrap();
+    let local = Arc::new(LocalIdentity::new(
+        store.clone(),
+        store.clone(),
+        Arc::new(PlainHasher::default()),
+        Arc::new(JwtAuthority::new(&secret, JwtConfig::default())),
+        clock.clone(),
+        ids,
+        LocalIdentityConfig::default(),
+    ));
+    let shared_clock: Arc<dyn Clock> = clock.clone();
+    let identity =
+        SupabaseIdentity::new(&settings, accounts, &shared_clock, local.clone()).unwrap();
+    World {
+        upstream,
+        identity: Arc::new(identity),
+        local,
+        store,
+        clock,
+    }
+}
+
+pub(crate) async fn world() -> World {
+    world_with(|_| {}, |_| {}).await
+}
+
+pub(crate) fn password() -> Password {
+    Password::choose(PASSWORD.to_owned()).unwrap()
+}
+
+impl World {
+    /// A session that the web client opened with the project itself.
+    pub(crate) fn visitor(&self) -> Value {
+        self.upstream.visitor(a_user().email.as_str())
+    }
+
+    pub(crate) async fn who(&self, token: &str) -> Result<Identity, AccountError> {
+        self.identity.authenticate(token).await
+    }
+
+    /// What a good token would say at this moment.
+    pub(crate) fn claims(&self) -> Value {
+        let now = self.clock.now().unix_timestamp();
+        json!({
+            "iss": self.upstream.issuer(),
+            "aud": "authenticated",
+            "role": "authenticated",
+            "sub": fresh_id(),
+            "session_id": fresh_id(),
+            "iat": now,
+            "exp": now + 3600,
+            "email": a_user().email.as_str(),
+        })
+    }
+
+    /// The header of the key that signs.
+    pub(crate) fn header(&self) -> Value {
+        part(&access(&self.visitor()), 0).unwrap()
+    }
+
+    /// A token with these claims, rightly signed.
+    pub(crate) fn token(&self, claims: &Value) -> String {
+        let header = self.header().to_string();
+        self.upstream.forge(&header, &claims.to_string())
+    }
+}
+
+pub(crate) fn access(session: &Value) -> String {
+    session["access_token"].as_str().unwrap().to_owned()
+}
+
+pub(crate) fn refresh(session: &Value) -> String {
+    session["refresh_token"].as_str().unwrap().to_owned()
+}
+
+#[track_caller]
+pub(crate) fn is_bad_token<T>(outcome: Result<T, AccountError>, what: &str) {
+    match outcome {
+        Err(AccountError::BadToken) => {}
+        Err(other) => panic!("{what}: expected a bad token, got: {other}"),
+        Ok(_) => panic!("{what}: is accepted"),
+    }
+}
+
+#[track_caller]
+pub(crate) fn is_unavailable<T>(outcome: Result<T, AccountError>, what: &str) {
+    match outcome {
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{what}: {error}");
+            assert!(error.retry_after().is_some(), "{what}");
+        }
+        Ok(_) => panic!("{what}: is accepted"),
+    }
+}
