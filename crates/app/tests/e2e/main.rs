@@ -12,6 +12,7 @@ mod harness;
 mod model_server;
 mod postgres;
 mod privacy;
+mod qdrant;
 mod replicas;
 mod supabase;
 mod tour;
