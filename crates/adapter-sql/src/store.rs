@@ -55,7 +55,7 @@ impl SqlStore {
     }
 
     /// Whom the database takes this program for; SQLite knows nobody.
-    pub async fn login(&self) -> Result<Login, StoreError> {
+    pub async fn logged_in_as(&self) -> Result<Login, StoreError> {
         if self.is_postgres() {
             postgres::check_login(&self.readers).await
         } else {
