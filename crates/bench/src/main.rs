@@ -3,7 +3,8 @@
 //! - `steps` times one turn in this process, step by step, over the real adapters, at growing numbers
 //!   of memories.
 //! - `http` measures the real server, as a child process, from one to many clients, beside a bare
-//!   pass-through of the same upstream.
+//!   pass-through of the same upstream, on SQLite and, where its binaries are, on Postgres.
+//! - `lists` seeds both with a million messages and times the lists of the REST API.
 //!
 //! Everything is measured in interleaved rounds, so that a busy neighbour hits all of it alike, and
 //! reported as medians; ratios are taken within a round. Nothing here is a test: no figure can fail
@@ -47,6 +48,8 @@ enum Part {
     Steps,
     /// Turns per second, latency, CPU and memory of the server.
     Http,
+    /// Time of the lists, in an installation of a thousand users and a million messages.
+    Lists,
     /// The server, as a child process of `http`.
     #[command(hide = true)]
     Serve,
@@ -70,15 +73,18 @@ async fn run(args: Args) -> Result<()> {
     match args.part {
         Some(Part::Serve) => return http::serve().await,
         Some(Part::Relay { upstream }) => return http::relay(upstream).await,
-        Some(Part::Steps | Part::Http) | None => {}
+        Some(Part::Steps | Part::Http | Part::Lists) | None => {}
     }
     let models = weights(args.models)?;
     println!("{}\n", machine::line());
-    if !matches!(args.part, Some(Part::Http)) {
+    if matches!(args.part, None | Some(Part::Steps)) {
         steps::run(&models, args.quick).await?;
     }
-    if !matches!(args.part, Some(Part::Steps)) {
+    if matches!(args.part, None | Some(Part::Http)) {
         http::run(&models, args.quick).await?;
+    }
+    if matches!(args.part, None | Some(Part::Lists)) {
+        http::lists(&models, args.quick).await?;
     }
     Ok(())
 }

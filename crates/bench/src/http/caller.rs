@@ -117,6 +117,25 @@ impl Caller {
         Ok(())
     }
 
+    /// What a list holds.
+    pub(super) async fn list(&self, path: &str) -> Result<Vec<Value>> {
+        let listed = self.json(self.get(path)).await?;
+        listed.as_array().cloned().context("not a list")
+    }
+
+    /// One of the caller's stored sessions that has messages.
+    pub(super) async fn a_listed_session(&self) -> Result<String> {
+        let sessions = self.list("/sessions?limit=50").await?;
+        let used = sessions.iter().find(|s| s["message_count"] != 0);
+        text(&used.context("no session with messages")?["id"])
+    }
+
+    /// The caller's default profile.
+    pub(super) async fn default_profile(&self) -> Result<String> {
+        let profiles = self.list("/memory-profiles").await?;
+        text(&profiles.first().context("no profile")?["id"])
+    }
+
     fn completion(&self, base: &str) -> reqwest::RequestBuilder {
         let messages = json!([{"role": "user", "content": texts::memory(0)}]);
         let body = json!({"model": "stand-in", "stream": true, "messages": messages});

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, anyhow};
 use memorychat::settings::Settings;
 use memorychat::{cli, commands, telemetry};
 
+use super::database::Database;
 use crate::machine;
 
 /// A running child; it is killed when this is dropped.
@@ -21,11 +22,13 @@ pub(super) struct Child {
 }
 
 impl Child {
-    /// The real server on a fresh data folder.
-    pub(super) async fn server(data: &Path, models: &Path, upstream: &str) -> Result<Self> {
+    /// The real server on a database and a fresh data folder.
+    pub(super) async fn server(database: &Database, models: &Path, upstream: &str) -> Result<Self> {
         let mut command = role("serve")?;
+        let data = database.folder();
         command
             .current_dir(data)
+            .envs(database.environment())
             .env("MEMORYCHAT_DATA_DIR", data)
             .env("MEMORYCHAT_MODELS_DIR", models)
             .env("MEMORYCHAT_MODELS_PULL", "false")

@@ -2,19 +2,24 @@
 
 mod caller;
 mod child;
+mod database;
 mod lap;
+mod lists;
 mod upstream;
 
 pub(crate) use child::{relay, serve};
+pub(crate) use lists::run as lists;
 
 use adapter_local::Models;
 use anyhow::Result;
+use domain::privacy::PrivacyMode;
 
 use crate::machine;
 use crate::stats::{Samples, figure};
 use crate::table::Table;
 use caller::{Caller, Places, Target};
 use child::Child;
+use database::Database;
 use lap::Lap;
 use upstream::Upstream;
 
@@ -42,29 +47,31 @@ const QUICK: Plan = Plan {
 /// Measures and prints.
 pub(crate) async fn run(models: &Models, quick: bool) -> Result<()> {
     let plan = if quick { QUICK } else { FULL };
-    let data = tempfile::tempdir()?;
     let upstream = Upstream::start().await?;
-    let relay = Child::relay(&upstream.base()).await?;
-    let server = Child::server(data.path(), models.folder(), &upstream.base()).await?;
-    let places = Places {
-        upstream: upstream.base(),
-        relay: relay.base.clone(),
-        server: server.base.clone(),
-    };
-    let rig = Rig { relay, server };
+    let rig = Rig::build(models, &upstream).await?;
 
     println!("## The server\n");
     let at_start = rig.memory();
-    let callers = sign_up(&plan, &places).await?;
-    rig.server.settle().await;
+    let mut callers = Vec::new();
+    for side in &rig.sides {
+        let places = Places {
+            upstream: upstream.base(),
+            relay: rig.relay.base.clone(),
+            server: side.server.base.clone(),
+        };
+        callers.push(sign_up(&plan, &places).await?);
+        side.server.settle().await;
+    }
     let mut tables = Vec::new();
     for &clients in plan.clients {
-        let callers = &callers[..clients.min(callers.len())];
-        rig.rounds(&plan, callers, 1).await?;
-        tables.push((clients, rig.rounds(&plan, callers, plan.rounds).await?));
+        rig.rounds(&plan, &callers, clients, 1).await?;
+        tables.push((
+            clients,
+            rig.rounds(&plan, &callers, clients, plan.rounds).await?,
+        ));
     }
     for (clients, laps) in &tables {
-        println!("{}", table(*clients, laps));
+        println!("{}", table(*clients, &rig.rows(), laps));
     }
     println!(
         "Medians of {} rounds, {} turns each, over all rows in turn; \"x\" is the ratio to the pass-through, within a\n\
@@ -89,28 +96,65 @@ async fn sign_up(plan: &Plan, places: &Places) -> Result<Vec<Caller>> {
     Ok(callers)
 }
 
-/// The processes under test.
-struct Rig {
-    relay: Child,
+/// A server, and what it keeps its rows in.
+struct Side {
     server: Child,
+    database: Database,
 }
 
-/// The laps of one round, in the order of [`Target::ALL`].
+/// The processes under test: the pass-through, and the server on each database that is there, SQLite
+/// first.
+struct Rig {
+    relay: Child,
+    sides: Vec<Side>,
+}
+
+/// The laps of one round, in the order of [`Rig::rows`].
 type Round = Vec<Lap>;
 
 impl Rig {
-    async fn rounds(&self, plan: &Plan, callers: &[Caller], rounds: usize) -> Result<Vec<Round>> {
+    async fn build(models: &Models, upstream: &Upstream) -> Result<Self> {
+        let relay = Child::relay(&upstream.base()).await?;
+        let mut sides = Vec::new();
+        for database in Database::all().await? {
+            let server = Child::server(&database, models.folder(), &upstream.base()).await?;
+            sides.push(Side { server, database });
+        }
+        Ok(Self { relay, sides })
+    }
+
+    /// What is called, and on which side: the yardsticks and every mode on the first, and what a
+    /// database has most to do with on the others.
+    fn rows(&self) -> Vec<(Target, usize, String)> {
+        let first = Target::ALL
+            .into_iter()
+            .map(|target| (target, 0, target.name().to_owned()));
+        let others = self.sides.iter().enumerate().skip(1).map(|(side, place)| {
+            let target = Target::Turn(PrivacyMode::Normal);
+            let name = format!("{}, {}", target.name(), place.database.name());
+            (target, side, name)
+        });
+        first.chain(others).collect()
+    }
+
+    async fn rounds(
+        &self,
+        plan: &Plan,
+        callers: &[Vec<Caller>],
+        clients: usize,
+        rounds: usize,
+    ) -> Result<Vec<Round>> {
         let mut done = Vec::with_capacity(rounds);
         for _ in 0..rounds {
-            let mut laps = Vec::with_capacity(Target::ALL.len());
-            for target in Target::ALL {
+            let mut laps = Vec::new();
+            for (target, side, _) in self.rows() {
                 let (process, calls) = match target {
                     Target::Upstream => (None, plan.calls),
                     Target::Relay => (Some(&self.relay), plan.calls),
-                    Target::Turn(_) => (Some(&self.server), plan.turns),
+                    Target::Turn(_) => (Some(&self.sides[side].server), plan.turns),
                 };
-                let each = calls.div_ceil(callers.len());
-                laps.push(Lap::run(callers, each, target, process).await?);
+                let callers = &callers[side][..clients];
+                laps.push(Lap::run(callers, calls.div_ceil(clients), target, process).await?);
             }
             done.push(laps);
         }
@@ -119,17 +163,17 @@ impl Rig {
 
     /// Memory of pass-through and server.
     fn memory(&self) -> [(f64, f64); 2] {
-        [&self.relay, &self.server].map(Child::resident_megabytes)
+        [&self.relay, &self.sides[0].server].map(Child::resident_megabytes)
     }
 }
 
-fn table(clients: usize, rounds: &[Round]) -> Table {
+fn table(clients: usize, rows: &[(Target, usize, String)], rounds: &[Round]) -> Table {
     let plural = if clients == 1 { "client" } else { "clients" };
     let title = format!("{clients} {plural}");
     let mut table = Table::new([
         &title, "turns/s", "p50 ms", "p95 ms", "CPU ms", "x p50", "x CPU",
     ]);
-    for (row, target) in Target::ALL.into_iter().enumerate() {
+    for (row, (_, _, name)) in rows.iter().enumerate() {
         let median = |of: fn(&Lap) -> f64| {
             rounds
                 .iter()
@@ -145,7 +189,7 @@ fn table(clients: usize, rounds: &[Round]) -> Table {
                 .median()
         };
         table.row([
-            target.name().to_owned(),
+            name.clone(),
             figure(median(|lap| lap.rate)),
             figure(median(|lap| lap.p50)),
             figure(median(|lap| lap.p95)),

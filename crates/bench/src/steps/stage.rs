@@ -14,7 +14,6 @@ use domain::session::{EphemeralLimits, RamTranscripts, Session};
 use domain::store::Store;
 use futures::StreamExt;
 use memorychat::system::{Bell, SystemClock, TimeOrderedIds};
-use migrations::{Migrator, MigratorTrait};
 use tempfile::TempDir;
 use testkit::fakes::{Play, ScriptedChatModel};
 use testkit::seed;
@@ -155,7 +154,7 @@ fn own_cpu() -> f64 {
 async fn open(folder: &TempDir) -> Result<SqlStore> {
     let path = folder.path().join("memorychat.db");
     let sql = SqlStore::connect(&SqlConfig::new(format!("sqlite:{}", path.display()))).await?;
-    Migrator::up(sql.connection(), None).await?;
+    migrations::up(sql.connection()).await?;
     Ok(sql)
 }
 
