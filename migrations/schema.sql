@@ -171,7 +171,7 @@ CREATE TABLE memory_vectors (
     vector blob,
     terms blob not null,
     length integer not null,
-    revision integer not null,
+    revision integer not null, version integer not null default 0,
     constraint memory_vectors_memory foreign key (user_id, profile_id, memory_id)
         references memories (user_id, profile_id, id) on delete cascade
 ) strict;

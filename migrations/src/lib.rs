@@ -36,6 +36,8 @@ mod m20261123_000005_outbox;
 mod m20261123_000006_memory_index;
 mod m20261123_000007_issuers;
 mod m20261123_000008_row_security;
+mod m20261123_000020_index_versions;
+mod m20261123_000021_index_owners;
 
 /// All changes, oldest first.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +55,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000006_memory_index::Migration),
             Box::new(m20261123_000007_issuers::Migration),
             Box::new(m20261123_000008_row_security::Migration),
+            Box::new(m20261123_000020_index_versions::Migration),
+            Box::new(m20261123_000021_index_owners::Migration),
         ]
     }
 }

@@ -92,6 +92,7 @@ pub(crate) enum Purpose {
     AccessToken(TokenAlgorithm),
     RefreshToken,
     PasswordPepper,
+    CallCounts,
 }
 
 impl Purpose {
@@ -102,6 +103,7 @@ impl Purpose {
             Self::AccessToken(TokenAlgorithm::Hs512) => "memorychat/1/access/HS512",
             Self::RefreshToken => "memorychat/1/refresh",
             Self::PasswordPepper => "memorychat/1/password",
+            Self::CallCounts => "memorychat/1/limits",
         }
     }
 }
@@ -128,6 +130,11 @@ impl SigningSecret {
             other => other?,
         };
         Self::parse(text.expose_secret()).map_err(|weakness| SecretError::File { path, weakness })
+    }
+
+    /// The key under which replicas hash whose calls they count together.
+    pub fn limits_key(&self) -> [u8; 64] {
+        self.derive(Purpose::CallCounts)
     }
 
     /// The key for one purpose; 64 bytes, the longest that any of them asks for.

@@ -25,6 +25,7 @@ mod docs;
 pub mod extract;
 mod headers;
 mod health;
+mod local_limiter;
 mod metrics;
 mod observe;
 mod openapi;
@@ -47,10 +48,12 @@ use domain::chat::TurnService;
 use domain::clock::{Clock, IdGenerator};
 use domain::health::Probe;
 use domain::jobs::JobQueue;
+use domain::limits::RateLimiter;
 use domain::memory::MemoryService;
 use domain::profile::ProfileService;
 use domain::session::SessionService;
 
+pub use local_limiter::LocalLimiter;
 pub use openapi::document as openapi;
 pub use problem::{Problem, ProblemBody};
 pub use server::{Running, serve};
@@ -80,4 +83,6 @@ pub struct Api {
     pub clock: Arc<dyn Clock>,
     /// Request ids.
     pub ids: Arc<dyn IdGenerator>,
+    /// Counts calls together with other processes; `None` for a process that counts alone.
+    pub limiter: Option<Arc<dyn RateLimiter>>,
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    TextEncoder,
 };
 
 /// The instruments, in a registry of their own. Clones share them.
@@ -16,6 +17,7 @@ pub(crate) struct Metrics {
     jobs_pending: IntGauge,
     jobs_dead: IntGauge,
     streams: IntGauge,
+    limits_alone: IntCounter,
 }
 
 impl Metrics {
@@ -41,6 +43,10 @@ impl Metrics {
             jobs_pending: IntGauge::new("jobs_pending", "Jobs waiting or running.")?,
             jobs_dead: IntGauge::new("jobs_dead", "Jobs given up.")?,
             streams: IntGauge::new("streams_open", "Answers being streamed.")?,
+            limits_alone: IntCounter::new(
+                "limits_counted_alone_total",
+                "Calls counted in this process alone, because the shared counts cannot be reached.",
+            )?,
         };
         let registry = &metrics.registry;
         registry.register(Box::new(metrics.requests.clone()))?;
@@ -49,6 +55,7 @@ impl Metrics {
         registry.register(Box::new(metrics.jobs_pending.clone()))?;
         registry.register(Box::new(metrics.jobs_dead.clone()))?;
         registry.register(Box::new(metrics.streams.clone()))?;
+        registry.register(Box::new(metrics.limits_alone.clone()))?;
         Ok(metrics)
     }
 
@@ -66,6 +73,11 @@ impl Metrics {
     /// A turn has ended: `completed`, or the code of its error.
     pub(crate) fn turn(&self, mode: &str, outcome: &str) {
         self.turns.with_label_values(&[mode, outcome]).inc();
+    }
+
+    /// A call was counted in this process only, because the shared counts cannot be reached.
+    pub(crate) fn limit_counted_alone(&self) {
+        self.limits_alone.inc();
     }
 
     /// Answers being streamed right now.

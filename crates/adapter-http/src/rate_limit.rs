@@ -1,15 +1,14 @@
 //! How often one caller may call.
 //!
-//! Counting is behind [`Limiter`]: several processes that are to share their counts need another
-//! implementation of `take`, and nothing else changes.
+//! Every call is counted in this process. Where [`Api::limiter`] is given, those that pass are counted
+//! there too, together with the calls of all other processes; while that cannot be reached, the counts
+//! of this process hold alone.
 
 use std::fmt;
-use std::future::{Ready, ready};
-use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
@@ -19,112 +18,92 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, FromRequest, HttpRequest};
 use domain::account::Email;
-use domain::ids::UserId;
-use governor::clock::{Clock, DefaultClock};
-use governor::middleware::StateInformationMiddleware;
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use domain::limits::{Budget, Counted, RateLimiter, Taken};
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
 
 use crate::headers::client_address;
+use crate::local_limiter::LocalLimiter;
+use crate::metrics::Metrics;
 use crate::problem::whole_seconds;
 use crate::{Api, HttpSettings, Problem, auth};
 
-/// Keys that nobody used lately are dropped after this many calls, so the table stays bounded.
-const SWEEP_EVERY: u32 = 4096;
-
-/// Counts calls per key: a full bucket is `quota` calls, and it fills again within a minute.
-struct Limiter<K: Hash + Eq + Clone> {
-    quota: NonZeroU32,
-    buckets: DefaultKeyedRateLimiter<K, StateInformationMiddleware>,
-    calls: AtomicU32,
-}
-
-/// What is left of a quota.
-#[derive(Debug, Clone, Copy)]
-struct Budget {
-    quota: u32,
-    left: u32,
-    /// How long until the quota is whole again; when nothing is left, until the next call may come.
-    reset: Duration,
-}
-
-impl<K: Hash + Eq + Clone> Limiter<K> {
-    /// `None` for no limit.
-    fn per_minute(quota: u32) -> Option<Self> {
-        let quota = NonZeroU32::new(quota)?;
-        let buckets = RateLimiter::dashmap(Quota::per_minute(quota)).with_middleware();
-        Some(Self {
-            quota,
-            buckets,
-            calls: AtomicU32::new(0),
-        })
-    }
-
-    /// Takes one call; the error says when there is another.
-    fn take(&self, key: &K) -> Result<Budget, Budget> {
-        if self.calls.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
-            self.buckets.retain_recent();
-            self.buckets.shrink_to_fit();
-        }
-        let quota = self.quota.get();
-        match self.buckets.check_key(key) {
-            Ok(state) => {
-                let left = state.remaining_burst_capacity();
-                let reset = Duration::from_mins(1) * (quota - left.min(quota)) / quota;
-                Ok(Budget { quota, left, reset })
-            }
-            Err(refusal) => Err(Budget {
-                quota,
-                left: 0,
-                reset: refusal.wait_time_from(DefaultClock::default().now()),
-            }),
+/// The headers of draft-ietf-httpapi-ratelimit-headers.
+fn write(budget: Budget, headers: &mut HeaderMap) {
+    let Budget { quota, left, reset } = budget;
+    let policy = format!("\"default\";q={quota};w=60");
+    let state = format!("\"default\";r={left};t={}", whole_seconds(reset));
+    for (name, text) in [("ratelimit-policy", policy), ("ratelimit", state)] {
+        if let Ok(value) = HeaderValue::try_from(text) {
+            headers.insert(HeaderName::from_static(name), value);
         }
     }
 }
 
-impl Budget {
-    /// The headers of draft-ietf-httpapi-ratelimit-headers.
-    fn write(self, headers: &mut HeaderMap) {
-        let Self { quota, left, reset } = self;
-        let policy = format!("\"default\";q={quota};w=60");
-        let state = format!("\"default\";r={left};t={}", whole_seconds(reset));
-        for (name, text) in [("ratelimit-policy", policy), ("ratelimit", state)] {
-            if let Ok(value) = HeaderValue::try_from(text) {
-                headers.insert(HeaderName::from_static(name), value);
-            }
-        }
-    }
-
-    fn problem(self) -> Problem {
-        let detail = "Too many requests. Try again later.";
-        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail);
-        problem.retry_after(self.reset)
-    }
-}
-
-/// Who is counted.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Principal {
-    User(UserId),
-    Address(IpAddr),
+fn problem(spent: Budget) -> Problem {
+    let detail = "Too many requests. Try again later.";
+    let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail);
+    problem.retry_after(spent.reset)
 }
 
 /// All limits of one server, shared by its threads.
 pub(crate) struct Limits {
-    calls: Option<Limiter<Principal>>,
-    attempts_by_address: Option<Limiter<IpAddr>>,
-    /// The key is a hash under a key of this process: no address is kept.
-    attempts_by_account: Option<Limiter<u64>>,
-    hasher: RandomState,
+    calls: Option<NonZeroU32>,
+    attempts: Option<NonZeroU32>,
+    here: LocalLimiter,
+    everywhere: Option<Arc<dyn RateLimiter>>,
+    /// Said once, when it begins and when it ends.
+    alone: AtomicBool,
+    metrics: Metrics,
 }
 
 impl Limits {
-    /// Fresh limits, nothing counted yet.
-    pub(crate) fn new(settings: &HttpSettings) -> Self {
+    /// Fresh limits, nothing counted yet in this process.
+    pub(crate) fn new(
+        settings: &HttpSettings,
+        everywhere: Option<Arc<dyn RateLimiter>>,
+        metrics: Metrics,
+    ) -> Self {
         Self {
-            calls: settings.rate_limit.and_then(Limiter::per_minute),
-            attempts_by_address: Limiter::per_minute(settings.login_limit),
-            attempts_by_account: Limiter::per_minute(settings.login_limit),
-            hasher: RandomState::new(),
+            calls: settings.rate_limit.and_then(NonZeroU32::new),
+            attempts: NonZeroU32::new(settings.login_limit),
+            here: LocalLimiter::default(),
+            everywhere,
+            alone: AtomicBool::new(false),
+            metrics,
+        }
+    }
+
+    /// Takes one call; `None` without a limit. What this process refuses is not asked elsewhere, so a
+    /// flood of calls is no flood for whoever keeps the shared counts.
+    async fn take(&self, counted: &Counted, quota: Option<NonZeroU32>) -> Option<Taken> {
+        let quota = quota?;
+        let here = self.here.count(counted, quota);
+        let (Some(everywhere), Taken::Granted(_)) = (&self.everywhere, here) else {
+            return Some(here);
+        };
+        match everywhere.take(counted, quota).await {
+            Ok(taken) => {
+                if self.alone.swap(false, Ordering::Relaxed) {
+                    tracing::info!("limits are shared again");
+                }
+                Some(taken)
+            }
+            Err(error) => {
+                self.metrics.limit_counted_alone();
+                if !self.alone.swap(true, Ordering::Relaxed) {
+                    let cause = &error.0;
+                    tracing::warn!(%cause, "limits hold per process until they can be shared again");
+                }
+                Some(here)
+            }
+        }
+    }
+
+    async fn attempt(&self, counted: Counted) -> Result<(), Problem> {
+        match self.take(&counted, self.attempts).await {
+            Some(Taken::Spent(budget)) => Err(problem(budget)),
+            Some(Taken::Granted(_)) | None => Ok(()),
         }
     }
 }
@@ -143,21 +122,21 @@ pub(crate) async fn admit(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let principal = match auth::identify(&api, &request).await {
+    let counted = match auth::identify(&api, &request).await {
         Some(actor) => {
             let user = tracing::field::display(actor.user);
             tracing::Span::current().record("user_id", user);
-            Principal::User(actor.user)
+            Counted::CallsOf(actor.user)
         }
-        None => Principal::Address(counted_as(client_address(request.request(), &settings))),
+        None => Counted::CallsFrom(counted_as(client_address(request.request(), &settings))),
     };
-    let budget = limits.calls.as_ref().map(|calls| calls.take(&principal));
-    let mut response = match budget {
-        Some(Err(spent)) => request.error_response(spent.problem()),
-        Some(Ok(_)) | None => next.call(request).await?.map_into_boxed_body(),
+    let taken = limits.take(&counted, limits.calls).await;
+    let mut response = match taken {
+        Some(Taken::Spent(spent)) => request.error_response(problem(spent)),
+        Some(Taken::Granted(_)) | None => next.call(request).await?.map_into_boxed_body(),
     };
-    if let Some(Ok(budget) | Err(budget)) = budget {
-        budget.write(response.headers_mut());
+    if let Some(taken) = taken {
+        write(taken.budget(), response.headers_mut());
     }
     Ok(response)
 }
@@ -178,61 +157,105 @@ pub(crate) struct CredentialAttempt(Option<Data<Limits>>);
 impl CredentialAttempt {
     /// Counts the attempt for the account too, so that many addresses together get no further. The
     /// account need not exist.
-    pub(crate) fn on_account(&self, email: &str) -> Result<(), Problem> {
+    pub(crate) async fn on_account(&self, email: &str) -> Result<(), Problem> {
         let Some(limits) = &self.0 else { return Ok(()) };
-        let Some(attempts) = &limits.attempts_by_account else {
-            return Ok(());
+        let account = match email.parse::<Email>() {
+            Ok(email) => email.as_str().to_owned(),
+            Err(_) => email.to_owned(),
         };
-        let key = match email.parse::<Email>() {
-            Ok(email) => limits.hasher.hash_one(email.as_str()),
-            Err(_) => limits.hasher.hash_one(email),
-        };
-        attempts.take(&key).map_err(Budget::problem)?;
-        Ok(())
+        limits.attempt(Counted::AttemptsOn(account)).await
     }
 }
 
 impl FromRequest for CredentialAttempt {
     type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(count_attempt(request))
+        count_attempt(request.clone()).boxed_local()
     }
 }
 
-fn count_attempt(request: &HttpRequest) -> Result<CredentialAttempt, Problem> {
+async fn count_attempt(request: HttpRequest) -> Result<CredentialAttempt, Problem> {
     let limits = request.app_data::<Data<Limits>>().cloned();
     let settings = request.app_data::<Data<HttpSettings>>();
     let address = settings.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |settings| {
-        client_address(request, settings)
+        client_address(&request, settings)
     });
-    let attempts = limits.as_ref().and_then(|l| l.attempts_by_address.as_ref());
-    if let Some(attempts) = attempts {
-        attempts
-            .take(&counted_as(address))
-            .map_err(Budget::problem)?;
+    if let Some(limits) = &limits {
+        limits
+            .attempt(Counted::AttemptsFrom(counted_as(address)))
+            .await?;
     }
     Ok(CredentialAttempt(limits))
 }
 
 #[cfg(test)]
 mod tests {
+    use domain::limits::LimiterUnavailable;
+
     use super::*;
 
-    #[test]
-    fn a_bucket_empties_and_tells_when_to_come_back() {
-        let limiter = Limiter::per_minute(2).expect("a limit");
-        assert_eq!(limiter.take(&1).map(|b| b.left).ok(), Some(1));
-        assert_eq!(limiter.take(&1).map(|b| b.left).ok(), Some(0));
-        let spent = limiter.take(&1).expect_err("is empty");
-        assert!(spent.reset > Duration::from_secs(20) && spent.reset <= Duration::from_secs(30));
-        assert!(limiter.take(&2).is_ok(), "another key has its own bucket");
+    fn limits(everywhere: Option<Arc<dyn RateLimiter>>) -> Limits {
+        let settings = HttpSettings {
+            rate_limit: Some(2),
+            login_limit: 0,
+            ..HttpSettings::default()
+        };
+        Limits::new(&settings, everywhere, Metrics::new().expect("metrics"))
     }
 
-    #[test]
-    fn no_quota_is_no_limit() {
-        assert!(Limiter::<u8>::per_minute(0).is_none());
+    fn somebody() -> Counted {
+        Counted::CallsFrom(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+
+    /// Counts that cannot be reached.
+    struct Nowhere;
+
+    #[async_trait::async_trait]
+    impl RateLimiter for Nowhere {
+        async fn take(&self, _: &Counted, _: NonZeroU32) -> Result<Taken, LimiterUnavailable> {
+            Err(LimiterUnavailable("told to fail".into()))
+        }
+    }
+
+    #[tokio::test]
+    async fn no_quota_is_no_limit() {
+        let limits = limits(None);
+        assert_eq!(limits.attempts, None);
+        assert!(limits.take(&somebody(), limits.attempts).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn without_the_shared_counts_those_of_this_process_hold() {
+        let limits = limits(Some(Arc::new(Nowhere)));
+        for _ in 0..2 {
+            let taken = limits.take(&somebody(), limits.calls).await;
+            assert!(matches!(taken, Some(Taken::Granted(_))), "{taken:?}");
+        }
+        let taken = limits.take(&somebody(), limits.calls).await;
+        assert!(matches!(taken, Some(Taken::Spent(_))), "{taken:?}");
+        let metrics = limits.metrics.render().expect("metrics");
+        let metrics = String::from_utf8(metrics).expect("text");
+        assert!(
+            metrics.contains("limits_counted_alone_total 2"),
+            "{metrics}"
+        );
+    }
+
+    #[tokio::test]
+    async fn processes_that_share_their_counts_share_one_quota() {
+        let everywhere: Arc<dyn RateLimiter> = Arc::new(LocalLimiter::default());
+        let one = limits(Some(Arc::clone(&everywhere)));
+        let two = limits(Some(everywhere));
+        for limits in [&one, &two] {
+            let taken = limits.take(&somebody(), limits.calls).await;
+            assert!(matches!(taken, Some(Taken::Granted(_))), "{taken:?}");
+        }
+        for limits in [&one, &two] {
+            let taken = limits.take(&somebody(), limits.calls).await;
+            assert!(matches!(taken, Some(Taken::Spent(_))), "{taken:?}");
+        }
     }
 
     #[test]

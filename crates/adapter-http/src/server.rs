@@ -83,10 +83,11 @@ struct Shared {
 impl Shared {
     fn new(api: Api, settings: HttpSettings, drain: Drain) -> io::Result<Self> {
         let metrics = Metrics::new().map_err(io::Error::other)?;
+        let limits = Limits::new(&settings, api.limiter.clone(), metrics.clone());
         let streams = Streams::new(settings.max_streams_per_user, metrics.streams().clone());
         Ok(Self {
             api: Data::new(api),
-            limits: Data::new(Limits::new(&settings)),
+            limits: Data::new(limits),
             settings: Data::new(settings),
             metrics: Data::new(metrics),
             streams: Data::new(streams),

@@ -1,4 +1,4 @@
-//! Language models in this process: sentence embeddings and a small chat model, by candle.
+//! Language models in this process: sentence embeddings, and a small chat model by candle.
 //!
 //! - [`Models`] knows the weights: which files, how large, their checksums, and where to get them.
 //! - [`LocalEmbedder`] turns texts into vectors (all-MiniLM-L6-v2).
@@ -13,9 +13,12 @@
 //! a busy machine costs a token several times its work. It reads [`CANDLE_THREADS`] once, from the
 //! environment: the program sets it before its first thread starts, `cargo` does for runs and tests.
 //!
+//! The encoder does without candle, whose products are for many rows: a question has a dozen. With its own
+//! (`embed/linear`) a question takes a third of the time, and a long text half.
+//!
 //! # To add a model
 //! 1. Describe its files in `weights/catalogue.rs`: sizes, checksums, the hub's repository, the package.
-//! 2. Give it a loader beside `embed/bert.rs` or `chat/gguf.rs`.
+//! 2. Give it a loader beside `embed/network.rs` or `chat/gguf.rs`.
 //! 3. Prove its arithmetic against an independent implementation, as `embed/tests.rs` does.
 
 mod chat;
@@ -36,5 +39,5 @@ pub use weights::{
     TerminalProgress,
 };
 
-/// The environment variable, and its value, that keep each answer and each embedding on one core.
+/// The environment variable, and its value, that keep each answer on one core.
 pub const CANDLE_THREADS: (&str, &str) = ("CANDLE_NUM_THREADS", "1");

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use domain::ids::{MemoryId, ProfileId, SessionId, UserId};
-use domain::memory::{Memory, MemoryContent, MemoryRepository, MemorySource, Origin, Stored};
+use domain::memory::{
+    Indexed, Memory, MemoryContent, MemoryRepository, MemorySource, Origin, Stored,
+};
 use domain::page::{Cursor, Page, PageRequest};
 use domain::privacy::{LearnGrant, MemoryScope, PrivacyMode, RecallGrant};
 use domain::session::DrawnFrom;
@@ -224,15 +226,19 @@ impl MemoryRepository for SqlUnitOfWork {
         row.map(memory_of).transpose()
     }
 
-    async fn mark_indexed(&mut self, memory: &Memory, with_vector: bool) -> Result<(), StoreError> {
+    async fn mark_indexed(&mut self, memory: &Memory, held: Indexed) -> Result<(), StoreError> {
         let version = i64::from(memory.version);
+        let indexed = (held != Indexed::Nothing).then_some(version);
         // A late job must not undo the mark of a newer version.
         let not_newer = memory::Column::IndexedVersion
             .is_null()
             .or(memory::Column::IndexedVersion.lte(version));
         memory::Entity::update_many()
-            .col_expr(memory::Column::IndexedVersion, Expr::value(version))
-            .col_expr(memory::Column::IndexedVector, Expr::value(with_vector))
+            .col_expr(memory::Column::IndexedVersion, Expr::value(indexed))
+            .col_expr(
+                memory::Column::IndexedVector,
+                Expr::value(held == Indexed::Vector),
+            )
             .filter(self.within(memory.scope))
             .filter(memory::Column::Id.eq(memory.id.as_uuid()))
             .filter(not_newer)

@@ -28,17 +28,24 @@ impl SqlUnitOfWork {
         profile::Entity::find().filter(profile::Column::UserId.eq(self.owner))
     }
 
-    /// Keeps the owner's profiles from changing until the end; their ids.
-    async fn lock_profiles(&self) -> Result<Vec<Uuid>, StoreError> {
+    /// Keeps the owner's profiles from changing until the end of a unit of work that may write, always
+    /// in the same order: what it decides, and what it writes, rests on what it has read. The workers
+    /// change no profile.
+    async fn settle_profiles(&mut self) -> Result<(), StoreError> {
+        if !self.needs_locks() || self.profiles_settled {
+            return Ok(());
+        }
         self.own_profiles()
             .select_only()
             .column(profile::Column::Id)
             .order_by_asc(profile::Column::Id)
             .lock(LockType::NoKeyUpdate)
-            .into_tuple()
+            .into_tuple::<Uuid>()
             .all(&self.tx)
             .await
-            .map_err(store_error)
+            .map_err(store_error)?;
+        self.profiles_settled = true;
+        Ok(())
     }
 
     async fn mark_default(&self, id: Uuid, is_default: bool) -> Result<(), StoreError> {
@@ -63,6 +70,7 @@ impl SqlUnitOfWork {
 #[async_trait]
 impl ProfileRepository for SqlUnitOfWork {
     async fn find(&mut self, id: ProfileId) -> Result<Option<ProfileView>, StoreError> {
+        self.settle_profiles().await?;
         let query = self
             .own_profiles()
             .filter(profile::Column::Id.eq(id.as_uuid()));
@@ -74,14 +82,11 @@ impl ProfileRepository for SqlUnitOfWork {
     }
 
     async fn list(&mut self) -> Result<Vec<ProfileView>, StoreError> {
-        let mut query = self
+        self.settle_profiles().await?;
+        let query = self
             .own_profiles()
             .order_by_asc(profile::Column::CreatedAt)
             .order_by_asc(profile::Column::Id);
-        if self.needs_locks() {
-            // Who may go and which becomes the default is decided on this list.
-            query = query.lock(LockType::NoKeyUpdate);
-        }
         let rows = with_count(query)
             .into_model::<ViewRow>()
             .all(&self.tx)
@@ -93,6 +98,7 @@ impl ProfileRepository for SqlUnitOfWork {
     }
 
     async fn find_default(&mut self) -> Result<Option<Profile>, StoreError> {
+        self.settle_profiles().await?;
         let row = self
             .own_profiles()
             .filter(profile::Column::IsDefault.eq(true))
@@ -121,6 +127,7 @@ impl ProfileRepository for SqlUnitOfWork {
     }
 
     async fn update(&mut self, profile: &Profile) -> Result<bool, StoreError> {
+        self.settle_profiles().await?;
         let updated = profile::Entity::update_many()
             .col_expr(profile::Column::Name, Expr::value(profile.name()))
             .col_expr(
@@ -140,17 +147,16 @@ impl ProfileRepository for SqlUnitOfWork {
     }
 
     async fn set_default(&mut self, id: ProfileId) -> Result<bool, StoreError> {
-        let id = id.as_uuid();
-        // Two calls at a time would each see one default, and leave two.
-        if !self.lock_profiles().await?.contains(&id) {
+        if ProfileRepository::find(self, id).await?.is_none() {
             return Ok(false);
         }
-        self.mark_default(id, false).await?;
-        self.mark_default(id, true).await?;
+        self.mark_default(id.as_uuid(), false).await?;
+        self.mark_default(id.as_uuid(), true).await?;
         Ok(true)
     }
 
     async fn remove(&mut self, id: ProfileId) -> Result<bool, StoreError> {
+        self.settle_profiles().await?;
         session::Entity::update_many()
             .col_expr(session::Column::ProfileId, Expr::value(None::<Uuid>))
             .filter(session::Column::UserId.eq(self.owner))

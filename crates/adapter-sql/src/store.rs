@@ -116,6 +116,18 @@ impl SqlStore {
         Ok(tx)
     }
 
+    /// Lets a transaction that writes go on for another owner.
+    pub(crate) async fn rebind(
+        &self,
+        tx: &DatabaseTransaction,
+        owner: UserId,
+    ) -> Result<(), StoreError> {
+        if self.is_postgres() {
+            postgres::bind(tx, self.role, Some(owner), false).await?;
+        }
+        Ok(())
+    }
+
     /// A transaction that sees one moment and cannot write, for this owner.
     pub(crate) async fn begin_read(
         &self,
@@ -132,16 +144,13 @@ impl SqlStore {
 #[async_trait]
 impl Store for SqlStore {
     async fn begin(&self, owner: UserId) -> Result<Box<dyn UnitOfWork>, StoreError> {
-        Ok(Box::new(SqlUnitOfWork::writing(
-            self.begin_write(Some(owner)).await?,
-            owner,
-        )))
+        let locks = self.is_postgres() && self.role == Role::App;
+        let tx = self.begin_write(Some(owner)).await?;
+        Ok(Box::new(SqlUnitOfWork::new(tx, owner, locks)))
     }
 
     async fn read(&self, owner: UserId) -> Result<Box<dyn UnitOfWork>, StoreError> {
-        Ok(Box::new(SqlUnitOfWork::reading(
-            self.begin_read(Some(owner)).await?,
-            owner,
-        )))
+        let tx = self.begin_read(Some(owner)).await?;
+        Ok(Box::new(SqlUnitOfWork::new(tx, owner, false)))
     }
 }

@@ -8,7 +8,7 @@ use domain::memory::MemoryRepository;
 use domain::profile::ProfileRepository;
 use domain::session::{MessageRepository, SessionRepository};
 use domain::store::{StoreError, UnitOfWork};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, ExecResult, Statement, Value};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, ExecResult, Statement, Value};
 use uuid::Uuid;
 
 use crate::error::store_error;
@@ -18,28 +18,22 @@ pub(crate) struct SqlUnitOfWork {
     pub(crate) tx: DatabaseTransaction,
     /// Whose rows exist for it.
     pub(crate) owner: Uuid,
-    /// Whether it may write; then what decisions rest on is locked.
-    writes: bool,
+    /// Whether what decisions rest on is locked.
+    locks: bool,
     /// The session that was locked last.
     pub(crate) locked: Option<SessionId>,
+    /// Whether the owner's profiles are locked.
+    pub(crate) profiles_settled: bool,
 }
 
 impl SqlUnitOfWork {
-    pub(crate) fn writing(tx: DatabaseTransaction, owner: UserId) -> Self {
+    pub(crate) fn new(tx: DatabaseTransaction, owner: UserId, locks: bool) -> Self {
         Self {
             tx,
             owner: owner.into(),
-            writes: true,
+            locks,
             locked: None,
-        }
-    }
-
-    pub(crate) fn reading(tx: DatabaseTransaction, owner: UserId) -> Self {
-        Self {
-            tx,
-            owner: owner.into(),
-            writes: false,
-            locked: None,
+            profiles_settled: false,
         }
     }
 
@@ -52,9 +46,10 @@ impl SqlUnitOfWork {
         }
     }
 
-    /// Does it need locks on rows? A reader has its snapshot, and SQLite's one writer is alone anyway.
+    /// Does it need locks on rows? A reader has its snapshot, SQLite's one writer is alone anyway, and a
+    /// job may change nothing that others decide on.
     pub(crate) fn needs_locks(&self) -> bool {
-        self.writes && self.tx.get_database_backend() == DbBackend::Postgres
+        self.locks
     }
 
     /// Runs a statement that no builder can express; `$1`, `$2`, ... in both dialects.

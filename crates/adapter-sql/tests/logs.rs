@@ -68,6 +68,7 @@ async fn live(store: &SqlStore) -> String {
     let terms = Terms::of(CANARY);
     let entry = IndexEntry {
         memory: memory.id,
+        version: memory.version,
         terms: terms.clone(),
         embedding: embedding.clone(),
     };

@@ -175,7 +175,7 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "an entry of the index in another scope than its memory",
-        "insert into memory_vectors values ({a5}, {bb}, {b1}, null, {bytes}, 0, 1)",
+        "insert into memory_vectors (memory_id, user_id, profile_id, vector, terms, length, revision) values ({a5}, {bb}, {b1}, null, {bytes}, 0, 1)",
     ),
     (
         "a second default profile",

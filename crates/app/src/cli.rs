@@ -41,6 +41,8 @@ pub enum Command {
     },
     /// Look at every dependency: its state, and the way out.
     Doctor,
+    /// Ask the running server whether it is ready, for a health check.
+    Health,
     /// Build the memory index anew from the database.
     Reindex,
 }

@@ -20,6 +20,7 @@ pub mod models;
 pub mod probes;
 pub mod serve;
 pub mod settings;
+pub mod shared;
 pub mod system;
 pub mod tasks;
 pub mod telemetry;

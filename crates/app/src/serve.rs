@@ -51,13 +51,15 @@ impl Application {
         let store = database::open(settings, schema).await?;
         let claim = claim(settings)?;
         fetch_models(settings).await;
-        let parts = Arc::new(Parts::new(store, models::choose(settings).await?));
+        let parts = Parts::new(store, models::choose(settings).await?);
+        let parts = Arc::new(parts.sharing(settings)?);
+        parts.shared.check().await?;
         let reindexer = parts.reindexer();
         reindexer
             .adopt()
             .await
             .map_err(|error| anyhow::anyhow!("{error}; run `memorychat reindex`"))?;
-        recover(&parts, claim.is_some()).await?;
+        recover(&parts, claim.is_some(), settings.stale_after).await?;
 
         let listener = listen(settings)?;
         let address = listener.local_addr()?;
@@ -69,12 +71,16 @@ impl Application {
         let mut workers = JoinSet::new();
         for _ in 0..settings.workers {
             workers.spawn(worker::run(
-                parts.runner(),
+                parts.runner(settings),
                 parts.bell.clone(),
                 stop.clone(),
             ));
         }
-        workers.spawn(worker::keep_house(Arc::clone(&parts), stop.clone()));
+        workers.spawn(worker::keep_house(
+            Arc::clone(&parts),
+            settings.stale_after,
+            stop.clone(),
+        ));
         Ok(Self {
             address,
             running,
@@ -107,6 +113,7 @@ impl Application {
              \x20 index       embedded, in the database\n\
              \x20 embeddings  {embeddings}\n\
              \x20 chat        {chat}\n\
+             {replicas}\
              \x20 docs        http://{address}/docs\n\
              Try:\n\
              \x20 curl -s http://{address}/api/v1/auth/signup -H 'Content-Type: application/json' \
@@ -118,6 +125,11 @@ impl Application {
             accounts = identity::line(settings),
             embeddings = parts.models.embedding_line,
             chat = parts.models.chat_line,
+            replicas = parts
+                .shared
+                .line()
+                .map(|line| format!("  replicas    {line}\n"))
+                .unwrap_or_default(),
         )
     }
 
@@ -212,12 +224,8 @@ async fn fetch_models(settings: &Settings) {
 
 /// After a crash: answers that nobody writes any more are marked, jobs that nobody works on are due
 /// again, and what the index lacks is enqueued.
-async fn recover(parts: &Parts, alone: bool) -> Result<()> {
-    let patience = if alone {
-        Duration::ZERO
-    } else {
-        Duration::from_mins(5)
-    };
+async fn recover(parts: &Parts, alone: bool, stale_after: Duration) -> Result<()> {
+    let patience = if alone { Duration::ZERO } else { stale_after };
     let interrupted = parts
         .worker_store
         .interrupt_stale(parts.clock.now() - patience)

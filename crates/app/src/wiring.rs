@@ -17,13 +17,14 @@ use domain::memory::{
     Indexer, Learner, MemoryIndex, MemoryService, RecallConfig, Recaller, Reindexer,
 };
 use domain::profile::ProfileService;
-use domain::session::{EphemeralLimits, RamTranscripts, SessionService};
+use domain::session::SessionService;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::identity;
 use crate::models::ChosenModels;
 use crate::probes::{DatabaseProbe, IndexProbe};
 use crate::settings::{AuthSettings, Settings};
+use crate::shared::Shared;
 use crate::system::{Bell, SystemClock, TimeOrderedIds};
 
 /// Memory that the embedded index may use for vectors, in bytes.
@@ -39,8 +40,8 @@ pub struct Parts {
     pub index: Arc<dyn MemoryIndex>,
     /// The models.
     pub models: ChosenModels,
-    /// Incognito turns.
-    pub transcripts: Arc<RamTranscripts>,
+    /// What replicas share in memory.
+    pub shared: Shared,
     /// Wakes the workers.
     pub bell: Bell,
     /// The clock.
@@ -54,17 +55,13 @@ impl Parts {
         let worker_store = store.for_workers();
         let index: Arc<dyn MemoryIndex> = Arc::new(SqlMemoryIndex::new(&store, INDEX_CACHE_BYTES));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let transcripts = Arc::new(RamTranscripts::new(
-            Arc::clone(&clock),
-            EphemeralLimits::default(),
-        ));
         let ids: Arc<dyn IdGenerator> = Arc::new(TimeOrderedIds);
         Self {
             store,
             worker_store,
             index,
             models,
-            transcripts,
+            shared: Shared::alone(Arc::clone(&clock), true),
             bell: Bell::default(),
             clock,
             ids,
@@ -79,6 +76,12 @@ impl Parts {
         ))
     }
 
+    /// The same with what replicas share, as the settings have it: for whoever takes turns.
+    pub fn sharing(mut self, settings: &Settings) -> Result<Self> {
+        self.shared = Shared::choose(settings, Arc::clone(&self.clock))?;
+        Ok(self)
+    }
+
     /// How everything is.
     pub fn probes(&self, settings: &Settings) -> Result<Vec<Arc<dyn Probe>>> {
         let mut probes: Vec<Arc<dyn Probe>> = vec![
@@ -89,6 +92,7 @@ impl Parts {
                 index: Arc::clone(&self.index),
                 embedder: self.models.embedder.clone(),
             }),
+            self.shared.probe(),
         ];
         probes.extend(identity::probe(settings)?);
         probes.extend(self.models.probes.iter().cloned());
@@ -121,7 +125,7 @@ impl Parts {
             ),
             sessions: SessionService::new(
                 store.clone(),
-                self.transcripts.clone(),
+                Arc::clone(&self.shared.transcripts),
                 Arc::clone(&self.index),
                 Arc::clone(&signal),
                 Arc::clone(&clock),
@@ -138,7 +142,7 @@ impl Parts {
             ),
             turns: TurnService::new(
                 store.clone(),
-                self.transcripts.clone(),
+                Arc::clone(&self.shared.transcripts),
                 recaller,
                 Arc::clone(&self.models.chat),
                 signal,
@@ -151,6 +155,7 @@ impl Parts {
             queue: store,
             clock,
             ids,
+            limiter: self.shared.limiter(&secrets(settings)?.0.limits_key()),
         })
     }
 
@@ -181,7 +186,7 @@ impl Parts {
     }
 
     /// One background worker.
-    pub fn runner(&self) -> JobRunner {
+    pub fn runner(&self, settings: &Settings) -> JobRunner {
         let store = Arc::new(self.worker_store.clone());
         let learner = Learner::new(
             store.clone(),
@@ -189,7 +194,10 @@ impl Parts {
             Arc::clone(&self.clock),
             Arc::clone(&self.ids),
         );
-        let policy = RetryPolicy::default();
+        let policy = RetryPolicy {
+            lease: settings.job_lease,
+            ..RetryPolicy::default()
+        };
         JobRunner::new(
             store.clone(),
             store,

@@ -13,9 +13,6 @@ use crate::wiring::Parts;
 /// How long a worker waits for the bell before it looks by itself: other processes do not ring it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// An answer whose writer gave no sign of life for this long is given up.
-const STALE_AFTER: Duration = Duration::from_mins(5);
-
 /// Runs jobs until it is told to stop; a job that has begun is finished.
 pub async fn run(runner: JobRunner, bell: Bell, stop: CancellationToken) {
     while !stop.is_cancelled() {
@@ -71,17 +68,18 @@ fn kind(kind: JobKind) -> &'static str {
     }
 }
 
-/// Forgets idle incognito sessions and gives up dead answers, once a minute.
-pub async fn keep_house(parts: Arc<Parts>, stop: CancellationToken) {
+/// Forgets idle incognito sessions and gives up dead answers, once a minute or oftener.
+pub async fn keep_house(parts: Arc<Parts>, stale_after: Duration, stop: CancellationToken) {
+    let every = (stale_after / 4).clamp(Duration::from_secs(1), Duration::from_mins(1));
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(Duration::from_mins(1)) => {}
+            () = tokio::time::sleep(every) => {}
         }
-        parts.transcripts.purge();
+        parts.shared.purge();
         match parts
             .worker_store
-            .interrupt_stale(parts.clock.now() - STALE_AFTER)
+            .interrupt_stale(parts.clock.now() - stale_after)
             .await
         {
             Ok(0) => {}

@@ -34,10 +34,12 @@ fn arrows_between_crates_are_the_drawn_ones() {
     let drawn: BTreeMap<&str, &[&str]> = BTreeMap::from([
         ("domain", [].as_slice()),
         ("adapter-sql", &["domain"]),
+        ("adapter-qdrant", &["domain"]),
         ("adapter-openai", &["domain"]),
         ("adapter-local", &["domain"]),
         ("adapter-auth", &["domain"]),
         ("adapter-http", &["domain"]),
+        ("adapter-redis", &["domain"]),
         ("testkit", &["domain"]),
         ("migrations", &[]),
         (
@@ -47,6 +49,7 @@ fn arrows_between_crates_are_the_drawn_ones() {
                 "adapter-http",
                 "adapter-local",
                 "adapter-openai",
+                "adapter-redis",
                 "adapter-sql",
                 "domain",
                 "migrations",

@@ -71,6 +71,8 @@ fn each_mistake_is_one_line_that_names_the_setting() {
         ("OPENAI_MAX_TOKENS", "0"),
         ("OPENAI_BASE_URL", "localhost:1234"),
         ("DATABASE_URL", "mysql://x"),
+        ("REDIS_URL", "localhost:6379"),
+        ("REDIS_ALLOW_PERSISTENCE", "perhaps"),
         ("JWT_ALGORITHM", "none"),
         ("JWT_EXPIRATION_MINUTES", "-1"),
         ("CORS_ORIGINS", "*"),
@@ -153,7 +155,7 @@ fn the_report_hides_secrets() {
     let secret = "0123456789abcdef0123456789abcdef-very-secret";
     for setting in SETTINGS
         .iter()
-        .filter(|s| s.secret && s.name != "DATABASE_URL")
+        .filter(|s| s.secret && !s.name.ends_with("_URL"))
     {
         let mut set = vec![(setting.name, secret)];
         if setting.name == "SUPABASE_KEY" {
@@ -165,11 +167,14 @@ fn the_report_hides_secrets() {
             "{report}"
         );
     }
-    let report = load(&[("DATABASE_URL", "postgres://u:pw-very-secret@db:5432/x")])
-        .expect("good")
-        .report();
-    assert!(
-        !report.contains("very-secret") && report.contains("db:5432"),
-        "{report}"
-    );
+    for (name, url) in [
+        ("DATABASE_URL", "postgres://u:pw-very-secret@db:5432/x"),
+        ("REDIS_URL", "rediss://:pw-very-secret@db:5432"),
+    ] {
+        let report = load(&[(name, url)]).expect("good").report();
+        assert!(
+            !report.contains("very-secret") && report.contains("db:5432"),
+            "{report}"
+        );
+    }
 }

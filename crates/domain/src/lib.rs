@@ -29,6 +29,7 @@ pub mod error;
 pub mod health;
 pub mod ids;
 pub mod jobs;
+pub mod limits;
 pub mod memory;
 pub mod page;
 pub mod privacy;

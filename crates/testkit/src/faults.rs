@@ -1,5 +1,7 @@
 //! Ports that fail on demand, around ones that work.
 
+mod transcripts;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -9,12 +11,14 @@ use domain::ids::{MemoryId, UserId};
 use domain::jobs::JobOutbox;
 use domain::memory::{
     EmbedError, Embedder, Embedding, EmbeddingPurpose, EmbeddingSpace, IndexEntry, IndexError,
-    IndexHit, IndexQuery, MemoryIndex, MemoryRepository,
+    IndexHit, IndexQuery, IndexRebuild, IndexedMemory, MemoryIndex, MemoryRepository,
 };
 use domain::privacy::{LearnGrant, MemoryScope, RecallGrant};
 use domain::profile::ProfileRepository;
 use domain::session::{MessageRepository, SessionRepository};
 use domain::store::{Store, StoreError, UnitOfWork};
+
+pub use transcripts::FaultyTranscripts;
 
 /// A switch that makes calls fail. Clones are the same switch.
 #[derive(Clone, Default)]
@@ -84,6 +88,8 @@ pub struct FaultyStore {
     pub begin: Fault,
     /// Strikes at `commit`; nothing is stored then.
     pub commit: Fault,
+    /// Strikes after `commit`: all is stored, and the caller is told of a lost connection.
+    pub outcome: Fault,
 }
 
 impl FaultyStore {
@@ -93,6 +99,7 @@ impl FaultyStore {
             inner,
             begin: Fault::default(),
             commit: Fault::default(),
+            outcome: Fault::default(),
         }
     }
 
@@ -100,6 +107,7 @@ impl FaultyStore {
         Box::new(FaultyUnit {
             inner,
             commit: self.commit.clone(),
+            outcome: self.outcome.clone(),
         })
     }
 }
@@ -120,6 +128,7 @@ impl Store for FaultyStore {
 struct FaultyUnit {
     inner: Box<dyn UnitOfWork>,
     commit: Fault,
+    outcome: Fault,
 }
 
 #[async_trait]
@@ -157,17 +166,23 @@ impl UnitOfWork for FaultyUnit {
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
-        self.commit.check(StoreError::Unavailable)?;
-        self.inner.commit().await
+        let Self {
+            inner,
+            commit,
+            outcome,
+        } = *self;
+        commit.check(StoreError::Unavailable)?;
+        inner.commit().await?;
+        outcome.check(StoreError::Unavailable)
     }
 }
 
 /// An index that cannot be read, or not be written.
 pub struct FaultyIndex {
     inner: Arc<dyn MemoryIndex>,
-    /// Strikes at `search`, `entries` and `space`.
+    /// Strikes at `search`, `entries`, `owners` and `space`.
     pub reads: Fault,
-    /// Strikes at `upsert`, `remove`, `reset` and `adopt`; nothing is changed then.
+    /// Strikes at `upsert`, `remove`, `adopt` and `begin_rebuild`; nothing is changed then.
     pub writes: Fault,
 }
 
@@ -189,9 +204,12 @@ impl MemoryIndex for FaultyIndex {
         self.inner.space().await
     }
 
-    async fn reset(&self, space: Option<&EmbeddingSpace>) -> Result<(), IndexError> {
+    async fn begin_rebuild(
+        &self,
+        space: Option<&EmbeddingSpace>,
+    ) -> Result<Box<dyn IndexRebuild>, IndexError> {
         self.writes.check(IndexError::Unavailable)?;
-        self.inner.reset(space).await
+        self.inner.begin_rebuild(space).await
     }
 
     async fn adopt(&self, space: &EmbeddingSpace) -> Result<(), IndexError> {
@@ -222,9 +240,23 @@ impl MemoryIndex for FaultyIndex {
         self.inner.remove(scope, memories).await
     }
 
-    async fn entries(&self, scope: MemoryScope) -> Result<Vec<MemoryId>, IndexError> {
+    async fn entries(
+        &self,
+        scope: MemoryScope,
+        after: Option<MemoryId>,
+        limit: usize,
+    ) -> Result<Vec<IndexedMemory>, IndexError> {
         self.reads.check(IndexError::Unavailable)?;
-        self.inner.entries(scope).await
+        self.inner.entries(scope, after, limit).await
+    }
+
+    async fn owners(
+        &self,
+        after: Option<MemoryId>,
+        limit: usize,
+    ) -> Result<Vec<(MemoryId, MemoryScope)>, IndexError> {
+        self.reads.check(IndexError::Unavailable)?;
+        self.inner.owners(after, limit).await
     }
 }
 

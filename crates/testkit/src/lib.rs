@@ -5,8 +5,9 @@
 //! - [`fakes`]: the ports in memory, deterministic, each checked by its suite.
 //! - [`faults`]: wrappers that fail on demand.
 //! - [`fixtures`] and [`seed`]: values, and rows, that a test needs before it starts.
-//! - [`supabase`]: a stand-in for Supabase Auth.
-//! - [`servers`], [`pgbouncer`], [`llama_server`], [`models_dir`]: real servers and weights, for a test that wants them.
+//! - [`supabase`], [`qdrant_server`]: stand-ins that speak the real protocols.
+//! - [`servers`], [`pgbouncer`], [`redis_server`], [`llama_server`], [`models_dir`]: real servers and weights, for a
+//!   test that wants them.
 //!
 //! # To add a case
 //! Write a private `async fn a_sentence_that_must_hold(harness: &Harness)` beside its neighbours and
@@ -30,6 +31,8 @@ pub mod fixtures;
 pub mod llama_server;
 pub mod models_dir;
 pub mod pgbouncer;
+pub mod qdrant_server;
+pub mod redis_server;
 pub mod seed;
 pub mod servers;
 pub mod supabase;

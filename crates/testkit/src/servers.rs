@@ -17,6 +17,7 @@ pub struct Postgres {
 struct Server {
     binaries: PathBuf,
     folder: PathBuf,
+    port: u16,
 }
 
 impl Postgres {
@@ -26,6 +27,11 @@ impl Postgres {
         if let Some(url) = variable("TEST_DATABASE_URL") {
             return Some(Self { url, server: None });
         }
+        Self::new()
+    }
+
+    /// A new server, whatever is set: for a test that stops it or looks into its folder.
+    pub fn new() -> Option<Self> {
         let Some(binaries) = binaries() else {
             assert!(
                 variable("CI").is_none(),
@@ -38,14 +44,41 @@ impl Postgres {
         let server = Server {
             binaries,
             folder: new_folder(),
+            port,
         };
         server.make_cluster();
-        server.start(port);
+        server.start();
         let url = format!("postgres://postgres@127.0.0.1:{port}/postgres?sslmode=disable");
         Some(Self {
             url,
             server: Some(server),
         })
+    }
+
+    /// Ends it as a crash does: what was acknowledged is in its log, nothing is tidied up.
+    pub fn crash(&self) {
+        self.own().stop("immediate");
+    }
+
+    /// Starts it again after a [`crash`](Self::crash), at the same address.
+    pub fn restart(&self) {
+        self.own().start();
+    }
+
+    /// Every file that holds what was stored, brought up to date first.
+    pub fn folder(&self) -> &Path {
+        self.run("checkpoint");
+        &self.own().folder
+    }
+
+    /// Runs a statement as its owner.
+    pub fn run(&self, sql: &str) {
+        let mut psql = self.own().command("psql");
+        run(psql.args([self.url.as_str(), "-qc", sql]));
+    }
+
+    fn own(&self) -> &Server {
+        self.server.as_ref().expect("a server of this test's own")
     }
 
     /// Its address.
@@ -69,8 +102,14 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        if let Some(server) = &self.server {
-            server.stop();
+        let Some(server) = &self.server else { return };
+        // A test may have stopped it already.
+        server.stop("immediate");
+        if fs::remove_dir_all(&server.folder).is_err() {
+            println!(
+                "could not remove the Postgres in {}",
+                server.folder.display()
+            );
         }
     }
 }
@@ -88,11 +127,12 @@ impl Server {
             .args(["--no-locale", "--no-sync"]));
     }
 
-    fn start(&self, port: u16) {
+    fn start(&self) {
+        let port = self.port;
         // Nothing here outlives the test, so nothing needs to be safe on disk.
         let settings = format!(
             "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off \
-             -c synchronous_commit=off -c full_page_writes=off -c shared_buffers=32MB \
+             -c full_page_writes=off -c shared_buffers=32MB \
              -c max_connections=200"
         );
         let mut start = self.command("pg_ctl");
@@ -103,19 +143,12 @@ impl Server {
         run(start.arg("-l").arg(self.folder.join("log")).arg("start"));
     }
 
-    fn stop(&self) {
+    fn stop(&self, mode: &str) -> bool {
         let mut stop = self.command("pg_ctl");
         stop.arg("-D")
             .arg(self.data())
-            .args(["-m", "immediate", "-s", "stop"]);
-        let stopped = stop.status();
-        let removed = fs::remove_dir_all(&self.folder);
-        if !matches!((stopped, removed), (Ok(status), Ok(())) if status.success()) {
-            println!(
-                "could not stop or remove the Postgres in {}",
-                self.folder.display()
-            );
-        }
+            .args(["-m", mode, "-s", "stop"]);
+        stop.status().is_ok_and(|status| status.success())
     }
 
     fn command(&self, name: &str) -> Command {

@@ -7,11 +7,12 @@ use async_trait::async_trait;
 use domain::account::{LocalIdentity, LocalIdentityConfig, PasswordHasher, TokenAuthority};
 use domain::chat::{ChatModel, ModelError};
 use domain::memory::Embedder;
-use domain::session::{EphemeralLimits, RamTranscripts, TranscriptCache};
+use domain::session::RamTranscripts;
 use testkit::contract::chat_model::{ModelScript, Refusal, Script};
 use testkit::contract::identity_provider::IdentityHarness;
 use testkit::contract::memory_index::IndexHarness;
 use testkit::contract::store::StoreHarness;
+use testkit::contract::transcript_cache::TranscriptHarness;
 use testkit::contract::{
     account_directory, chat_model, embedder, identity_provider, job_queue, maintenance,
     memory_index, password_hasher, store, token_authority, transcript_cache,
@@ -110,7 +111,14 @@ async fn accounts_of_ones_own_are_an_identity_provider() {
 async fn the_transcripts_in_memory_are_a_cache() {
     transcript_cache::check(|| async {
         let clock = Arc::new(FixedClock::default());
-        Arc::new(RamTranscripts::new(clock, EphemeralLimits::default())) as Arc<dyn TranscriptCache>
+        let cache = RamTranscripts::new(clock.clone(), transcript_cache::LIMITS);
+        TranscriptHarness {
+            cache: Arc::new(cache),
+            pass: Box::new(move |time| {
+                clock.advance(time);
+                Box::pin(async {})
+            }),
+        }
     })
     .await;
 }

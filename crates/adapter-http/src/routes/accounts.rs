@@ -122,7 +122,7 @@ async fn sign_up(
     body: JsonBody<CredentialsRequest>,
 ) -> Result<HttpResponse, Problem> {
     let CredentialsRequest { email, password } = body.into_inner();
-    attempt.on_account(&email)?;
+    attempt.on_account(&email).await?;
     Ok(
         match api.accounts.sign_up(&email, password, from.0).await? {
             SignUp::Done(signed_in) => {
@@ -154,7 +154,7 @@ async fn log_in(
     body: JsonBody<CredentialsRequest>,
 ) -> Result<Json<TokenResponse>, Problem> {
     let CredentialsRequest { email, password } = body.into_inner();
-    attempt.on_account(&email)?;
+    attempt.on_account(&email).await?;
     let signed_in = api.accounts.log_in(&email, password, from.0).await?;
     Ok(Json(signed_in.into()))
 }

@@ -172,6 +172,7 @@ fn api(model: &Arc<ScriptedChatModel>, index: &Arc<FaultyIndex>) -> Api {
         queue: Arc::new(rows),
         clock,
         ids,
+        limiter: None,
     }
 }
 

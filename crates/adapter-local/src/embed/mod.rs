@@ -2,6 +2,9 @@
 
 mod bert;
 mod cache;
+mod functions;
+mod linear;
+mod network;
 #[cfg(test)]
 mod tests;
 
@@ -24,7 +27,9 @@ use cache::Cache;
 const WAITING: usize = 64;
 /// Texts of one pass through the model, at most.
 const BATCH: usize = 32;
-/// Longer texts are cut to about so many bytes; eight such texts are enough for one pass.
+/// Longer texts are cut to about so many bytes. So many are also enough for one pass: they are worth
+/// reading the weights for, what is made of them stays near the core, and a query that comes meanwhile
+/// does not wait long.
 const LONGEST: usize = 1024;
 
 /// Sentence embeddings by all-MiniLM-L6-v2, in this process.
@@ -167,26 +172,22 @@ fn rank(purpose: EmbeddingPurpose) -> Rank {
     }
 }
 
-/// Puts texts of like length together, so that little arithmetic is spent on padding.
-fn batches(mut wanted: Vec<Wanted>) -> Vec<Vec<Wanted>> {
-    wanted.sort_by_key(|wanted| wanted.text.len());
+/// Puts neighbours together.
+fn batches(wanted: Vec<Wanted>) -> Vec<Vec<Wanted>> {
     let mut batches: Vec<Vec<Wanted>> = Vec::new();
+    let mut bytes = 0;
     for wanted in wanted {
+        let more = wanted.text.len().min(LONGEST);
+        bytes += more;
         match batches.last_mut() {
-            Some(batch) if fits(batch, &wanted) => batch.push(wanted),
-            _ => batches.push(vec![wanted]),
+            Some(batch) if batch.len() < BATCH && bytes <= LONGEST => batch.push(wanted),
+            _ => {
+                bytes = more;
+                batches.push(vec![wanted]);
+            }
         }
     }
     batches
-}
-
-/// May a text that is longer than all of a batch join it?
-fn fits(batch: &[Wanted], wanted: &Wanted) -> bool {
-    let longest = wanted.text.len().min(LONGEST);
-    let shortest = batch.first().map_or(0, |first| first.text.len());
-    batch.len() < BATCH
-        && (batch.len() + 1) * longest <= 8 * LONGEST
-        && longest <= 2 * shortest + 64
 }
 
 fn run(encoder: &Encoder, job: Job) {

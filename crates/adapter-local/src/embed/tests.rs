@@ -189,21 +189,23 @@ fn lengths(texts: &[usize]) -> Vec<Vec<usize>> {
 }
 
 #[test]
-fn texts_of_like_length_go_together() {
+fn neighbours_go_together_until_they_are_as_long_as_one_long_text() {
     assert_eq!(
-        lengths(&[3000, 10, 4000, 20]),
-        [vec![10, 20], vec![3000, 4000]]
+        lengths(&[3000, 10, 1014, 1, 500, 523, 1, 4000, 20]),
+        [
+            vec![3000],
+            vec![10, 1014],
+            vec![1, 500, 523],
+            vec![1],
+            vec![4000],
+            vec![20]
+        ]
     );
+    assert!(lengths(&[]).is_empty());
 }
 
 #[test]
 fn a_pass_holds_at_most_32_texts() {
     let sizes: Vec<usize> = lengths(&[5; 70]).iter().map(Vec::len).collect();
     assert_eq!(sizes, [32, 32, 6]);
-}
-
-#[test]
-fn long_texts_go_eight_at_a_time() {
-    let sizes: Vec<usize> = lengths(&[2000; 20]).iter().map(Vec::len).collect();
-    assert_eq!(sizes, [8, 8, 4]);
 }

@@ -296,6 +296,7 @@ mod tests {
         let embedding = angle.map(vector).and_then(Embedding::new);
         IndexEntry {
             memory: id(n),
+            version: 1,
             terms: Terms::of(TEXTS[text]),
             embedding,
         }

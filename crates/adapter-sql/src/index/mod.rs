@@ -5,6 +5,7 @@
 //! the profile's revision, which every write raises in its own transaction and every search reads.
 
 mod loaded;
+mod rebuild;
 mod rows;
 mod score;
 
@@ -14,7 +15,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use async_trait::async_trait;
 use domain::ids::MemoryId;
 use domain::memory::{
-    Embedding, EmbeddingSpace, IndexEntry, IndexError, IndexHit, IndexQuery, MemoryIndex,
+    Embedding, EmbeddingSpace, IndexEntry, IndexError, IndexHit, IndexQuery, IndexRebuild,
+    IndexedMemory, MemoryIndex,
 };
 use domain::privacy::{LearnGrant, MemoryScope, RecallGrant};
 use domain::store::StoreError;
@@ -25,6 +27,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::error::{fault, store_error};
 use crate::store::SqlStore;
 use loaded::LoadedProfile;
+use rebuild::Rebuild;
 use rows::Head;
 
 /// Above this many memories a search takes about a millisecond, too long for an async thread.
@@ -127,12 +130,6 @@ impl MemoryIndex for SqlMemoryIndex {
         rows::space(&tx).await.map_err(unavailable)
     }
 
-    async fn reset(&self, space: Option<&EmbeddingSpace>) -> Result<(), IndexError> {
-        self.store.clear_index(space).await.map_err(unavailable)?;
-        self.loaded.invalidate_all();
-        Ok(())
-    }
-
     async fn adopt(&self, space: &EmbeddingSpace) -> Result<(), IndexError> {
         let recorded = if let Some(recorded) = self.space().await? {
             recorded
@@ -149,6 +146,14 @@ impl MemoryIndex for SqlMemoryIndex {
         }
     }
 
+    async fn begin_rebuild(
+        &self,
+        space: Option<&EmbeddingSpace>,
+    ) -> Result<Box<dyn IndexRebuild>, IndexError> {
+        let (store, loaded) = (self.store.clone(), self.loaded.clone());
+        Ok(Box::new(Rebuild::new(store, loaded, space.cloned())))
+    }
+
     async fn search(
         &self,
         grant: &RecallGrant,
@@ -161,7 +166,10 @@ impl MemoryIndex for SqlMemoryIndex {
         let tx = self.read(scope).await?;
         let head = rows::head(&tx, scope).await.map_err(unavailable)?;
         drop(tx);
-        check_space(&head, query.embedding.iter().map(Embedding::dimension))?;
+        check_space(
+            head.space.as_ref(),
+            query.embedding.iter().map(Embedding::dimension),
+        )?;
         let profile = self.fresh(scope, &head).await?;
         if read(&profile).len() <= SEARCHED_IN_PLACE {
             return Ok(read(&profile).search(query));
@@ -179,7 +187,7 @@ impl MemoryIndex for SqlMemoryIndex {
         let tx = self.write(scope).await?;
         let head = rows::head(&tx, scope).await.map_err(unavailable)?;
         let dimensions = entries.iter().filter_map(|entry| entry.embedding.as_ref());
-        check_space(&head, dimensions.map(Embedding::dimension))?;
+        check_space(head.space.as_ref(), dimensions.map(Embedding::dimension))?;
         let Some(revision) = rows::next_revision(&tx, scope).await.map_err(unavailable)? else {
             return Ok(());
         };
@@ -223,16 +231,37 @@ impl MemoryIndex for SqlMemoryIndex {
         Ok(())
     }
 
-    async fn entries(&self, scope: MemoryScope) -> Result<Vec<MemoryId>, IndexError> {
+    async fn entries(
+        &self,
+        scope: MemoryScope,
+        after: Option<MemoryId>,
+        limit: usize,
+    ) -> Result<Vec<IndexedMemory>, IndexError> {
         let tx = self.read(scope).await?;
-        rows::ids(&tx, scope).await.map_err(unavailable)
+        rows::page(&tx, scope, after, limit)
+            .await
+            .map_err(unavailable)
+    }
+
+    async fn owners(
+        &self,
+        after: Option<MemoryId>,
+        limit: usize,
+    ) -> Result<Vec<(MemoryId, MemoryScope)>, IndexError> {
+        self.store
+            .index_owners(after, limit)
+            .await
+            .map_err(unavailable)
     }
 }
 
 /// Refuses vectors of another length than the recorded space.
-fn check_space(head: &Head, dimensions: impl Iterator<Item = usize>) -> Result<(), IndexError> {
+fn check_space(
+    space: Option<&EmbeddingSpace>,
+    dimensions: impl Iterator<Item = usize>,
+) -> Result<(), IndexError> {
     let mut dimensions = dimensions.peekable();
-    match &head.space {
+    match space {
         _ if dimensions.peek().is_none() => Ok(()),
         Some(space) if dimensions.all(|dimension| dimension == space.dimension) => Ok(()),
         Some(space) => Err(IndexError::WrongSpace {

@@ -1,11 +1,14 @@
 //! The index as rows, and the form of their bytes.
 
-use domain::ids::MemoryId;
-use domain::memory::{EmbeddingSpace, IndexEntry, TermCount};
+use domain::ids::{MemoryId, ProfileId, UserId};
+use domain::memory::{EmbeddingSpace, IndexEntry, IndexedMemory, TermCount};
 use domain::privacy::MemoryScope;
 use domain::store::StoreError;
-use sea_orm::sea_query::{Expr, ExprTrait, Order, Query};
-use sea_orm::{ConnectionTrait, ExecResult, QueryResult, Statement, Value};
+use sea_orm::sea_query::{Expr, ExprTrait, Order, Query, SelectStatement};
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, ExecResult, QueryResult, Statement, TransactionTrait,
+    Value,
+};
 use uuid::Uuid;
 
 use crate::error::store_error;
@@ -13,6 +16,9 @@ use crate::rows::{Table, uuids};
 use crate::store::SqlStore;
 
 const VECTORS: Table = Table("memory_vectors");
+
+const OWNERS: &str = "select memory_id, user_id, profile_id from memory_vectors \
+    where memory_id > $1 order by memory_id limit $2";
 
 /// What a search must know before it starts.
 pub(super) struct Head {
@@ -107,33 +113,54 @@ pub(super) async fn record_space<C: ConnectionTrait>(
 }
 
 impl SqlStore {
-    /// Empties the index of everybody and records a space, or none. With the entries goes what the
-    /// memories say of being indexed, so that a rebuild which is cut short is taken up again.
-    pub(super) async fn clear_index(
+    /// Begins a transaction in which the index of everybody is empty and has this space, or none.
+    pub(super) async fn begin_anew(
         &self,
         space: Option<&EmbeddingSpace>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<DatabaseTransaction, StoreError> {
         if self.is_postgres() {
             let model = space.map(|space| space.model.clone());
             let dimension = space.map(dimension_of).transpose()?;
             let values = vec![model.into(), dimension.into()];
-            let cleared = execute(&self.writer, "select clear_index($1, $2)", values).await;
-            return cleared.map(|_| ());
+            let tx = self.writer.begin().await.map_err(store_error)?;
+            execute(&tx, "select clear_index($1, $2)", values).await?;
+            return Ok(tx);
         }
         let tx = self.begin_write(None).await?;
         for sql in [
             "delete from memory_vectors",
             "delete from index_space",
             "update index_revisions set revision = revision + 1",
-            "update memories set indexed_version = null, indexed_vector = false \
-             where indexed_version is not null",
         ] {
             execute(&tx, sql, Vec::new()).await?;
         }
         if let Some(space) = space {
             record_space(&tx, space).await?;
         }
-        tx.commit().await.map_err(store_error)
+        Ok(tx)
+    }
+
+    /// Where the entries of all users lie, in the order of their ids.
+    pub(super) async fn index_owners(
+        &self,
+        after: Option<MemoryId>,
+        limit: usize,
+    ) -> Result<Vec<(MemoryId, MemoryScope)>, StoreError> {
+        let after = after.map_or(Uuid::nil(), MemoryId::as_uuid);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let door = "select * from list_index_owners($1, $2)";
+        let values = [after.into(), limit.into()];
+        let owners = self.past_owners(OWNERS, door, values);
+        let rows = self.readers.query_all_raw(owners).await;
+        let owner = |row: &QueryResult| {
+            let id = |n: usize| row.try_get_by_index::<Uuid>(n).map_err(store_error);
+            let scope = MemoryScope {
+                user: UserId::new(id(1)?),
+                profile: ProfileId::new(id(2)?),
+            };
+            Ok((MemoryId::new(id(0)?), scope))
+        };
+        rows.map_err(store_error)?.iter().map(owner).collect()
     }
 }
 
@@ -168,11 +195,12 @@ pub(super) async fn put<C: ConnectionTrait>(
     revision: i64,
 ) -> Result<bool, StoreError> {
     let sql = "insert into memory_vectors \
-                   (memory_id, user_id, profile_id, vector, terms, length, revision) \
-               select m.id, m.user_id, m.profile_id, $4, $5, $6, $7 from memories m \
+                   (memory_id, user_id, profile_id, vector, terms, length, revision, version) \
+               select m.id, m.user_id, m.profile_id, $4, $5, $6, $7, $8 from memories m \
                where m.user_id = $1 and m.profile_id = $2 and m.id = $3 \
                on conflict (memory_id) do update set vector = excluded.vector, \
-                   terms = excluded.terms, length = excluded.length, revision = excluded.revision";
+                   terms = excluded.terms, length = excluded.length, \
+                   revision = excluded.revision, version = excluded.version";
     let vector = entry
         .embedding
         .as_ref()
@@ -184,6 +212,7 @@ pub(super) async fn put<C: ConnectionTrait>(
         bytes_of_terms(entry.terms.counts()).into(),
         i64::from(entry.terms.length()).into(),
         revision.into(),
+        i64::from(entry.version).into(),
     ]);
     Ok(execute(db, sql, values).await?.rows_affected() > 0)
 }
@@ -205,24 +234,46 @@ pub(super) async fn delete<C: ConnectionTrait>(
     db.execute(&delete).await.map(|_| ()).map_err(store_error)
 }
 
-/// The memories of the scope that have an entry, in the order of their ids.
-pub(super) async fn ids<C: ConnectionTrait>(
+/// The entries of the scope after `after`, in the order of their ids.
+pub(super) async fn page<C: ConnectionTrait>(
     db: &C,
     scope: MemoryScope,
-) -> Result<Vec<MemoryId>, StoreError> {
-    let select = Query::select()
+    after: Option<MemoryId>,
+    limit: usize,
+) -> Result<Vec<IndexedMemory>, StoreError> {
+    let mut select = Query::select();
+    select
         .column("memory_id")
+        .column("version")
+        .expr(Expr::col("vector").is_not_null())
         .from("memory_vectors")
         .and_where(Expr::col("user_id").eq(scope.user.as_uuid()))
-        .and_where(Expr::col("profile_id").eq(scope.profile.as_uuid()))
+        .and_where(Expr::col("profile_id").eq(scope.profile.as_uuid()));
+    let rows = after_in_order(db, &mut select, after, limit).await?;
+    let indexed = |row: &QueryResult| {
+        let version: i64 = row.try_get_by_index(1).map_err(store_error)?;
+        Ok(IndexedMemory {
+            memory: MemoryId::new(row.try_get_by_index(0).map_err(store_error)?),
+            version: VECTORS.value("version", u32::try_from(version).ok())?,
+            with_vector: row.try_get_by_index(2).map_err(store_error)?,
+        })
+    };
+    rows.iter().map(indexed).collect()
+}
+
+async fn after_in_order<C: ConnectionTrait>(
+    db: &C,
+    select: &mut SelectStatement,
+    after: Option<MemoryId>,
+    limit: usize,
+) -> Result<Vec<QueryResult>, StoreError> {
+    if let Some(after) = after {
+        select.and_where(Expr::col("memory_id").gt(after.as_uuid()));
+    }
+    select
         .order_by("memory_id", Order::Asc)
-        .to_owned();
-    let rows = db.query_all(&select).await.map_err(store_error)?;
-    let id = |row: &QueryResult| row.try_get_by_index::<Uuid>(0).map(MemoryId::new);
-    rows.iter()
-        .map(id)
-        .collect::<Result<_, _>>()
-        .map_err(store_error)
+        .limit(u64::try_from(limit).unwrap_or(u64::MAX));
+    db.query_all(select).await.map_err(store_error)
 }
 
 /// How many entries the scope has.

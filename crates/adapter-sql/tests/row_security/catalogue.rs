@@ -5,7 +5,7 @@ use testkit::servers::Postgres;
 use crate::rows::{database, texts};
 
 /// Past row level security, and nothing else: their names, arguments and answers.
-const DOORS: [&str; 11] = [
+const DOORS: [&str; 12] = [
     "claim_jobs(p_now bigint, p_until bigint, p_limit bigint) -> SETOF outbox",
     "clear_index(p_model text, p_dimension bigint) -> void",
     "dead_jobs(p_limit bigint) -> SETOF outbox",
@@ -14,6 +14,7 @@ const DOORS: [&str; 11] = [
     "find_login(p_id uuid) -> TABLE(id uuid, user_id uuid, generation bigint, created_at bigint, \
      expires_at bigint, revoked_at bigint, user_is_active boolean)",
     "interrupt_stale(p_before bigint) -> bigint",
+    "list_index_owners(p_after uuid, p_limit bigint) -> TABLE(memory_id uuid, user_id uuid, profile_id uuid)",
     "list_profiles(p_user uuid, p_profile uuid, p_limit bigint) -> TABLE(user_id uuid, id uuid)",
     "list_unindexed(p_with_vectors boolean, p_limit bigint) -> TABLE(user_id uuid, profile_id uuid, id uuid)",
     "queue_depth() -> TABLE(state text, jobs bigint)",

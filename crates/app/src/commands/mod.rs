@@ -2,6 +2,7 @@
 
 mod config;
 mod doctor;
+mod health;
 mod models;
 mod openapi;
 mod reindex;
@@ -30,6 +31,7 @@ pub async fn run(command: Command, settings: Settings) -> Result<()> {
         Command::Config {
             command: ConfigCommand::Check,
         } => config::check(&settings),
+        Command::Health => health::check(&settings).await,
         Command::Doctor => doctor::run(&settings).await,
         Command::Reindex => reindex::run(&settings).await,
     }

@@ -23,7 +23,7 @@ pub(super) async fn run(settings: &Settings) -> Result<()> {
     let mut workers = JoinSet::new();
     for _ in 0..count {
         workers.spawn(worker::run(
-            parts.runner(),
+            parts.runner(settings),
             parts.bell.clone(),
             stop.clone(),
         ));

@@ -1,5 +1,6 @@
 //! Settings: read once at start, checked as a whole, handed on as values.
 
+mod auth;
 mod sources;
 mod table;
 
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
+pub use auth::{AuthSettings, SupabaseSettings};
 use sources::Values;
 pub use table::{SETTINGS, Setting, markdown};
 
@@ -58,36 +60,6 @@ pub struct LocalSettings {
     pub concurrent: usize,
 }
 
-/// Tokens and passwords.
-#[derive(Debug, Clone)]
-pub struct AuthSettings {
-    /// Secret that signs tokens; `None` for the one in the data folder.
-    pub jwt_secret: Option<SecretString>,
-    /// `HS256`, `HS384` or `HS512`.
-    pub jwt_algorithm: String,
-    /// Life of an access token.
-    pub jwt_lifetime: Duration,
-    /// Key of the password pre-hash; `None` for the one in the data folder.
-    pub password_key: Option<SecretString>,
-    /// The Supabase project that keeps the accounts; `None` when they are kept here.
-    pub supabase: Option<SupabaseSettings>,
-}
-
-/// A Supabase project.
-#[derive(Debug, Clone)]
-pub struct SupabaseSettings {
-    /// Its address.
-    pub url: String,
-    /// The key that clients may know.
-    pub key: SecretString,
-    /// The key that only servers have.
-    pub service_key: Option<SecretString>,
-    /// The shared secret of HS256 tokens.
-    pub jwt_secret: Option<SecretString>,
-    /// Let anonymous users in?
-    pub allow_anonymous: bool,
-}
-
 /// The REST API.
 #[derive(Debug, Clone)]
 pub struct ApiSettings {
@@ -129,8 +101,16 @@ pub struct Settings {
     pub database: DatabaseSettings,
     /// Bring the schema up to date at start?
     pub migrate: bool,
+    /// What replicas share in memory; `None` for each its own.
+    pub redis_url: Option<SecretString>,
+    /// Use a Redis that writes to a disk?
+    pub redis_allow_persistence: bool,
     /// Background workers inside `serve`.
     pub workers: usize,
+    /// A job that takes longer is given to another worker.
+    pub job_lease: Duration,
+    /// An answer whose writer gave no sign of life for this long counts as interrupted.
+    pub stale_after: Duration,
     /// System prompt; `None` for the built-in one.
     pub instructions: Option<String>,
     /// Who answers.
@@ -246,7 +226,11 @@ impl Reader<'_> {
         Settings {
             database: self.database(&data_dir),
             migrate: self.flag("MEMORYCHAT_MIGRATE"),
+            redis_url: self.redis_url(),
+            redis_allow_persistence: self.flag("REDIS_ALLOW_PERSISTENCE"),
             workers: self.number("MEMORYCHAT_WORKERS", 0, 64),
+            job_lease: self.seconds("MEMORYCHAT_JOB_LEASE_SECONDS"),
+            stale_after: self.seconds("MEMORYCHAT_STALE_AFTER_SECONDS"),
             instructions: self.text("MEMORYCHAT_INSTRUCTIONS"),
             chat,
             embeddings,
@@ -295,51 +279,6 @@ impl Reader<'_> {
         }
     }
 
-    fn auth(&mut self) -> AuthSettings {
-        let jwt_secret = self.secret("JWT_SECRET_KEY");
-        let password_key = self.secret("MEMORYCHAT_PASSWORD_KEY");
-        if let (Some(a), Some(b)) = (&jwt_secret, &password_key)
-            && a.expose_secret() == b.expose_secret()
-        {
-            self.mistakes
-                .push("MEMORYCHAT_PASSWORD_KEY: must differ from JWT_SECRET_KEY".to_owned());
-        }
-        let minutes: u32 = self.number("JWT_EXPIRATION_MINUTES", 1, 525_600);
-        AuthSettings {
-            jwt_secret,
-            jwt_algorithm: self.choice("JWT_ALGORITHM", &["HS256", "HS384", "HS512"]),
-            jwt_lifetime: Duration::from_mins(u64::from(minutes)),
-            password_key,
-            supabase: self.supabase(),
-        }
-    }
-
-    fn supabase(&mut self) -> Option<SupabaseSettings> {
-        let allow_anonymous = self.flag("SUPABASE_ALLOW_ANONYMOUS");
-        let (url, key) = (self.text("SUPABASE_URL"), self.secret("SUPABASE_KEY"));
-        match (url, key) {
-            (Some(url), Some(key)) => {
-                return Some(SupabaseSettings {
-                    url,
-                    key,
-                    service_key: self.secret("SUPABASE_SERVICE_KEY"),
-                    jwt_secret: self.secret("SUPABASE_JWT_SECRET"),
-                    allow_anonymous,
-                });
-            }
-            (Some(_), None) => {
-                let missing = "SUPABASE_URL: needs SUPABASE_KEY, the project's publishable key";
-                self.mistakes.push(missing.to_owned());
-            }
-            (None, Some(_)) => {
-                let missing = "SUPABASE_KEY: needs SUPABASE_URL, the project's address";
-                self.mistakes.push(missing.to_owned());
-            }
-            (None, None) => {}
-        }
-        None
-    }
-
     fn api(&mut self) -> ApiSettings {
         let limited = self.flag("RATE_LIMIT_ENABLED");
         let rate_limit: u32 = self.number("RATE_LIMIT_PER_MINUTE", 1, 1_000_000);
@@ -378,6 +317,15 @@ impl Reader<'_> {
         }
         url.unwrap_or_else(|| format!("sqlite://{}", data_dir.join("memorychat.db").display()))
             .into()
+    }
+
+    fn redis_url(&mut self) -> Option<SecretString> {
+        let url = self.text("REDIS_URL")?;
+        if !url.starts_with("redis://") && !url.starts_with("rediss://") {
+            self.mistakes
+                .push("REDIS_URL: must begin with redis:// or rediss://".to_owned());
+        }
+        Some(url.into())
     }
 
     fn origins(&mut self) -> Vec<String> {
@@ -477,6 +425,10 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    fn seconds(&mut self, name: &'static str) -> Duration {
+        Duration::from_secs(self.number(name, 1, 86_400))
     }
 
     fn parsed<T: FromStr>(&mut self, name: &'static str, what: &str) -> Option<T> {

@@ -128,7 +128,7 @@ fn a_mistake_is_one_plain_line() {
 
 #[tokio::test]
 async fn a_taken_port_and_a_served_folder_say_the_way_out() {
-    let server = Server::start(&[("MEMORYCHAT_MODELS_PULL", "false")]).await;
+    let server = Server::start_in_folder(&[("MEMORYCHAT_MODELS_PULL", "false")]).await;
     let port = server.base.rsplit(':').next().expect("port").to_owned();
     let other = tempfile::tempdir().expect("folder");
     let pull = ("MEMORYCHAT_MODELS_PULL", "false");
@@ -160,7 +160,7 @@ async fn doctor_and_reindex_work_on_a_used_folder() {
     ada.post(&path, &body).await.expect(StatusCode::CREATED);
     assert!(server.stop());
 
-    let doctor = run(server.data.path(), &["doctor"], &[]);
+    let doctor = run(server.data.path(), &["doctor"], &server.settings());
     let shown = text(&doctor.stdout);
     assert!(doctor.status.success(), "{shown}{}", text(&doctor.stderr));
     for part in [
@@ -172,7 +172,7 @@ async fn doctor_and_reindex_work_on_a_used_folder() {
     ] {
         assert!(shown.contains(part), "{part} in {shown}");
     }
-    let reindex = run(server.data.path(), &["reindex"], &[]);
+    let reindex = run(server.data.path(), &["reindex"], &server.settings());
     assert!(
         text(&reindex.stdout).contains("1 memories of 1 profiles"),
         "{}",

@@ -3,11 +3,13 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use testkit::servers::Postgres;
 
 use crate::model_server::ModelServer;
 
@@ -17,6 +19,32 @@ pub(crate) struct Server {
     pub(crate) base: String,
     pub(crate) data: TempDir,
     settings: Vec<(String, String)>,
+    /// Its database, where the tests run on Postgres.
+    pub(crate) postgres: Option<Arc<Postgres>>,
+}
+
+fn owned(settings: &[(&str, &str)]) -> Vec<(String, String)> {
+    let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    settings.iter().map(pair).collect()
+}
+
+/// A Postgres of the server's own, when `MEMORYCHAT_TEST_DATABASE` is `postgres`, with its schema made by
+/// its owner; the server logs in as the role that owns nothing.
+fn postgres(data: &Path, settings: &[(&str, &str)]) -> Option<(Arc<Postgres>, (String, String))> {
+    if settings.iter().any(|(name, _)| *name == "DATABASE_URL") {
+        return None;
+    }
+    let wanted =
+        std::env::var_os("MEMORYCHAT_TEST_DATABASE").is_some_and(|kind| kind == "postgres");
+    let postgres = wanted.then(Postgres::new).flatten()?;
+    let migrated = command(data)
+        .args(["migrate"])
+        .env("DATABASE_URL", postgres.url())
+        .output()
+        .expect("memorychat runs");
+    assert!(migrated.status.success(), "{migrated:?}");
+    let url = postgres.url().replace("postgres@", "mc_login@");
+    Some((Arc::new(postgres), ("DATABASE_URL".to_owned(), url)))
 }
 
 impl Server {
@@ -24,11 +52,15 @@ impl Server {
     /// by the local model.
     pub(crate) async fn start(settings: &[(&str, &str)]) -> Self {
         let data = tempfile::tempdir().expect("data folder");
-        let settings = settings
-            .iter()
-            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
-            .collect();
-        Self::start_in(data, settings).await
+        let (postgres, url) = postgres(data.path(), settings).unzip();
+        let settings = owned(settings).into_iter().chain(url).collect();
+        Self::start_in(data, settings, postgres).await
+    }
+
+    /// The same with everything in the data folder, wherever the other tests have their database.
+    pub(crate) async fn start_in_folder(settings: &[(&str, &str)]) -> Self {
+        let data = tempfile::tempdir().expect("data folder");
+        Self::start_in(data, owned(settings), None).await
     }
 
     /// Starts with a model service at this address.
@@ -40,7 +72,11 @@ impl Server {
         .await
     }
 
-    async fn start_in(data: TempDir, settings: Vec<(String, String)>) -> Self {
+    async fn start_in(
+        data: TempDir,
+        settings: Vec<(String, String)>,
+        postgres: Option<Arc<Postgres>>,
+    ) -> Self {
         let mut command = command(data.path());
         command.envs(settings.iter().map(|(n, v)| (n, v)));
         let log = File::options()
@@ -72,7 +108,16 @@ impl Server {
             base,
             data,
             settings,
+            postgres,
         }
+    }
+
+    /// What it was started with, beyond what all servers of these tests share.
+    pub(crate) fn settings(&self) -> Vec<(&str, &str)> {
+        self.settings
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect()
     }
 
     /// `kill -9`, at once.
@@ -85,9 +130,9 @@ impl Server {
     pub(crate) async fn restart_after_kill(mut self) -> Self {
         self.kill();
         let data = std::mem::replace(&mut self.data, tempfile::tempdir().expect("folder"));
-        let settings = self.settings.clone();
+        let (settings, postgres) = (self.settings.clone(), self.postgres.clone());
         drop(self);
-        Self::start_in(data, settings).await
+        Self::start_in(data, settings, postgres).await
     }
 
     /// Asks it to stop (SIGTERM) and waits; tells whether it ended well.
@@ -157,9 +202,16 @@ pub(crate) fn command(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_memorychat"));
     for (name, _) in std::env::vars_os() {
         let ours = name.to_string_lossy().into_owned();
-        if ["MEMORYCHAT_", "OPENAI_", "JWT_", "DATABASE_", "SUPABASE_"]
-            .iter()
-            .any(|p| ours.starts_with(p))
+        if [
+            "MEMORYCHAT_",
+            "OPENAI_",
+            "JWT_",
+            "DATABASE_",
+            "REDIS_",
+            "SUPABASE_",
+        ]
+        .iter()
+        .any(|p| ours.starts_with(p))
         {
             command.env_remove(name);
         }

@@ -11,5 +11,6 @@ mod crash;
 mod harness;
 mod model_server;
 mod privacy;
+mod replicas;
 mod supabase;
 mod tour;

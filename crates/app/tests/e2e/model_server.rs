@@ -103,12 +103,56 @@ async fn serve(socket: TcpStream, calls: Arc<Mutex<Vec<Call>>>) -> std::io::Resu
             path,
             body: serde_json::from_slice(&body).unwrap_or_default(),
         };
-        calls.lock().expect("calls").push(call.clone());
+        let is_first = {
+            let mut calls = calls.lock().expect("calls");
+            calls.push(call.clone());
+            calls.iter().filter(|c| c.body == call.body).count() == 1
+        };
+        if is_first && call.is_extraction() {
+            tokio::time::sleep(delay(&call.question())).await;
+        }
         answer(socket.get_mut(), &call).await?;
     }
 }
 
+/// How long the first extraction from a message takes.
+fn delay(question: &str) -> Duration {
+    if question.contains("[linger]") {
+        Duration::from_hours(1)
+    } else if question.contains("[dawdle]") {
+        Duration::from_secs(3)
+    } else {
+        Duration::ZERO
+    }
+}
+
+/// A vector per text: how many words of each length it has. `[poison]` is refused.
+async fn embeddings(socket: &mut TcpStream, call: &Call) -> std::io::Result<()> {
+    let texts = call.body["input"].as_array().cloned().unwrap_or_default();
+    if call.body.to_string().contains("[poison]") {
+        let error = json!({"error": {"message": "no", "code": "invalid_value"}});
+        return whole(socket, 400, &error).await;
+    }
+    let vector = |(index, text): (usize, &Value)| {
+        let mut numbers = [0.1_f32; 16];
+        for word in text.as_str().unwrap_or_default().split_whitespace() {
+            numbers[word.len() % 16] += 1.0;
+        }
+        json!({"object": "embedding", "index": index, "embedding": numbers})
+    };
+    let data: Vec<Value> = texts.iter().enumerate().map(vector).collect();
+    whole(
+        socket,
+        200,
+        &json!({"object": "list", "model": "stand-in", "data": data}),
+    )
+    .await
+}
+
 async fn answer(socket: &mut TcpStream, call: &Call) -> std::io::Result<()> {
+    if call.path.ends_with("/embeddings") {
+        return embeddings(socket, call).await;
+    }
     if !call.path.ends_with("/chat/completions") {
         return whole(socket, 200, &json!({"object": "list", "data": []})).await;
     }

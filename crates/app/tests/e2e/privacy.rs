@@ -74,8 +74,10 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 /// Where the canary lies.
 fn finds(server: &Server, canary: &str) -> Vec<String> {
     let mut found = Vec::new();
+    let database = server.postgres.as_ref().map(|postgres| postgres.folder());
     let mut places: Vec<(String, Vec<u8>)> = files(server.data.path())
         .into_iter()
+        .chain(database.map(files).unwrap_or_default())
         .map(|path| {
             (
                 path.display().to_string(),
@@ -180,7 +182,9 @@ async fn normal_mode_is_found_on_disk_but_never_in_the_log() {
     assert!(server.stop());
     let found = finds(&server, CANARY);
     assert!(
-        found.iter().any(|place| place.contains("memorychat.db")),
+        found
+            .iter()
+            .any(|place| place.contains("memorychat.db") || place.contains("/base/")),
         "the control: {found:?}"
     );
     assert!(!found.contains(&"log".to_owned()), "{found:?}");
@@ -230,36 +234,40 @@ async fn an_incognito_turn_makes_one_call_and_it_is_the_models() {
 }
 
 /// Every row of a table, whatever its columns.
-async fn rows(database: &Path, table: &str) -> Vec<String> {
-    use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
-    let db = Database::connect(format!("sqlite://{}?mode=ro", database.display()))
-        .await
-        .expect("database");
-    let columns = Statement::from_string(
-        DbBackend::Sqlite,
-        format!("select name from pragma_table_info('{table}')"),
-    );
-    let columns = db.query_all_raw(columns).await.expect("columns");
-    let quoted: Vec<String> = columns
+async fn rows(server: &Server, table: &str) -> Vec<String> {
+    let sql = match &server.postgres {
+        Some(_) => format!("select t::text as line from mc.{table} t order by 1"),
+        None => format!(
+            "select {} as line from {table} order by 1",
+            quoted(server, table).await
+        ),
+    };
+    query(server, &sql, "line").await
+}
+
+/// The columns of a table of SQLite, as one text.
+async fn quoted(server: &Server, table: &str) -> String {
+    let columns = format!("select name from pragma_table_info('{table}')");
+    let columns = query(server, &columns, "name").await;
+    assert!(!columns.is_empty(), "no table {table}");
+    let quoted: Vec<_> = columns
         .iter()
-        .map(|row| {
-            format!(
-                "quote(\"{}\")",
-                row.try_get::<String>("", "name").expect("name")
-            )
-        })
+        .map(|name| format!("quote(\"{name}\")"))
         .collect();
-    assert!(!quoted.is_empty(), "no table {table}");
-    let sql = format!(
-        "select {} as line from {table} order by 1",
-        quoted.join(" || '|' || ")
-    );
-    let rows = db
-        .query_all_raw(Statement::from_string(DbBackend::Sqlite, sql))
-        .await
-        .expect("rows");
+    quoted.join(" || '|' || ")
+}
+
+async fn query(server: &Server, sql: &str, column: &str) -> Vec<String> {
+    use sea_orm::{ConnectionTrait, Database, Statement};
+    let file = server.data.path().join("memorychat.db");
+    let sqlite = format!("sqlite://{}?mode=ro", file.display());
+    let postgres = server.postgres.as_ref();
+    let url = postgres.map_or(sqlite, |postgres| postgres.url().to_owned());
+    let db = Database::connect(url).await.expect("database");
+    let statement = Statement::from_string(db.get_database_backend(), sql);
+    let rows = db.query_all_raw(statement).await.expect("rows");
     rows.iter()
-        .map(|row| row.try_get::<String>("", "line").expect("line"))
+        .map(|row| row.try_get("", column).expect("text"))
         .collect()
 }
 
@@ -274,11 +282,10 @@ async fn a_paused_turn_changes_no_memory_and_no_index_row() {
     ada.wait_for_memories(&profile, 1).await;
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
 
-    let database = server.data.path().join("memorychat.db");
     let tables = ["memories", "memory_vectors", "outbox"];
     let mut before = Vec::new();
     for table in tables {
-        before.push(rows(&database, table).await);
+        before.push(rows(&server, table).await);
     }
     assert!(
         !before[0].is_empty() && !before[1].is_empty(),
@@ -292,7 +299,7 @@ async fn a_paused_turn_changes_no_memory_and_no_index_row() {
     assert_eq!(answer["memories_extracted"], false);
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     for (table, before) in tables.iter().zip(before) {
-        assert_eq!(rows(&database, table).await, before, "{table}");
+        assert_eq!(rows(&server, table).await, before, "{table}");
     }
 
     // Resumed, the paused words stay out of every extraction, as context too.

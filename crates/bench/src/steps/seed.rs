@@ -1,7 +1,7 @@
 //! Profiles full of memories.
 
 use anyhow::{Context, Result};
-use domain::memory::{Embedder, Embedding, EmbeddingPurpose, IndexEntry, MemoryIndex, Terms};
+use domain::memory::{Embedder, Embedding, EmbeddingPurpose, IndexEntry, MemoryIndex};
 use domain::privacy::LearnGrant;
 use domain::profile::Profile;
 use domain::store::Store;
@@ -77,12 +77,7 @@ pub(super) async fn fill(
         for n in start..size.min(start + BATCH) {
             let memory = a_memory(profile, &texts::memory(n));
             work.memories().add(&grant, &memory).await?;
-            let terms = Terms::of(memory.content.as_str());
-            entries.push(IndexEntry {
-                memory: memory.id,
-                terms,
-                embedding: vectors.of(n),
-            });
+            entries.push(IndexEntry::of(&memory, vectors.of(n)));
         }
         work.commit().await?;
         last = entries.last().cloned();

@@ -9,7 +9,7 @@ use domain::ids::{MemoryId, UserId};
 use domain::jobs::JobOutbox;
 use domain::memory::{
     EmbedError, Embedder, Embedding, EmbeddingPurpose, EmbeddingSpace, IndexEntry, IndexError,
-    IndexHit, IndexQuery, MemoryIndex, MemoryRepository,
+    IndexHit, IndexQuery, IndexRebuild, IndexedMemory, MemoryIndex, MemoryRepository,
 };
 use domain::privacy::{LearnGrant, MemoryScope, RecallGrant};
 use domain::profile::ProfileRepository;
@@ -50,8 +50,11 @@ impl MemoryIndex for Timed<Arc<dyn MemoryIndex>> {
         self.inner.space().await
     }
 
-    async fn reset(&self, space: Option<&EmbeddingSpace>) -> Result<(), IndexError> {
-        self.inner.reset(space).await
+    async fn begin_rebuild(
+        &self,
+        space: Option<&EmbeddingSpace>,
+    ) -> Result<Box<dyn IndexRebuild>, IndexError> {
+        self.inner.begin_rebuild(space).await
     }
 
     async fn adopt(&self, space: &EmbeddingSpace) -> Result<(), IndexError> {
@@ -81,8 +84,21 @@ impl MemoryIndex for Timed<Arc<dyn MemoryIndex>> {
         self.inner.remove(scope, memories).await
     }
 
-    async fn entries(&self, scope: MemoryScope) -> Result<Vec<MemoryId>, IndexError> {
-        self.inner.entries(scope).await
+    async fn entries(
+        &self,
+        scope: MemoryScope,
+        after: Option<MemoryId>,
+        limit: usize,
+    ) -> Result<Vec<IndexedMemory>, IndexError> {
+        self.inner.entries(scope, after, limit).await
+    }
+
+    async fn owners(
+        &self,
+        after: Option<MemoryId>,
+        limit: usize,
+    ) -> Result<Vec<(MemoryId, MemoryScope)>, IndexError> {
+        self.inner.owners(after, limit).await
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{Classify, ErrorKind, FieldError, Source};
-use crate::session::TranscriptFull;
+use crate::session::TranscriptError;
 use crate::store::StoreError;
 
 /// A failure of a model.
@@ -125,9 +125,9 @@ pub enum ChatError {
     /// A character that cannot be stored.
     #[error("the message holds a NUL character")]
     Nul,
-    /// No room for another ephemeral turn.
+    /// Where ephemeral turns are kept.
     #[error(transparent)]
-    Full(#[from] TranscriptFull),
+    Ephemeral(#[from] TranscriptError),
     /// The model.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -151,7 +151,7 @@ impl Classify for ChatError {
             Self::SessionNotFound | Self::SessionGone => ErrorKind::NotFound,
             Self::SessionBusy => ErrorKind::Conflict,
             Self::Empty | Self::TooLong | Self::Nul => ErrorKind::Invalid,
-            Self::Full(_) => ErrorKind::Unavailable,
+            Self::Ephemeral(error) => error.kind(),
             Self::Model(error) => error.kind(),
             Self::Store(error) => error.kind(),
         }
@@ -162,7 +162,7 @@ impl Classify for ChatError {
             Self::SessionNotFound | Self::SessionGone => "session_not_found",
             Self::SessionBusy => "session_busy",
             Self::Empty | Self::TooLong | Self::Nul => "validation_failed",
-            Self::Full(_) => "ephemeral_full",
+            Self::Ephemeral(error) => error.code(),
             Self::Model(error) => error.code(),
             Self::Store(error) => error.code(),
         }
@@ -176,7 +176,7 @@ impl Classify for ChatError {
             Self::Empty => "The message is empty.".to_owned(),
             Self::TooLong => "The message is longer than 10000 characters.".to_owned(),
             Self::Nul => "The message holds a NUL character.".to_owned(),
-            Self::Full(_) => "There are too many incognito sessions right now.".to_owned(),
+            Self::Ephemeral(error) => error.detail(),
             Self::Model(error) => error.detail(),
             Self::Store(error) => error.detail(),
         }
@@ -199,6 +199,7 @@ impl Classify for ChatError {
         match self {
             Self::Model(error) => error.retry_after(),
             Self::Store(error) => error.retry_after(),
+            Self::Ephemeral(error) => error.retry_after(),
             Self::SessionBusy => Some(Duration::from_secs(1)),
             _ => None,
         }

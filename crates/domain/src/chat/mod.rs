@@ -5,6 +5,7 @@ mod model;
 mod ports;
 mod prompt;
 mod queue;
+mod record;
 mod service;
 
 pub use error::{ChatError, ModelError};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::lock::OwnedMutexGuard;
-use time::{Duration, OffsetDateTime};
+use time::Duration;
 
 use super::prompt::{self, PromptParts};
 use super::queue::SessionQueue;
@@ -13,14 +13,14 @@ use super::{
     TurnEvent, TurnOutcome, TurnStart, TurnStream,
 };
 use crate::clock::{Clock, IdGenerator};
-use crate::ids::{JobId, MessageId, SessionId, UserId};
-use crate::jobs::{Job, JobKind, WorkSignal};
+use crate::ids::{SessionId, UserId};
+use crate::jobs::WorkSignal;
 use crate::memory::{Recalled, Recaller};
-use crate::privacy::{PrivacyMode, RecallGrant};
+use crate::privacy::RecallGrant;
 use crate::session::{
-    FinishReason, Message, MessageStatus, ReplyInfo, Role, Session, TokenUsage, TranscriptCache,
+    FinishReason, Message, MessageStatus, ReplyInfo, Session, TokenUsage, TranscriptCache,
 };
-use crate::store::{Store, UnitOfWork};
+use crate::store::Store;
 
 /// How turns are made.
 #[derive(Debug, Clone)]
@@ -55,24 +55,24 @@ pub struct TurnService {
     inner: Arc<Inner>,
 }
 
-struct Inner {
-    store: Arc<dyn Store>,
-    transcripts: Arc<dyn TranscriptCache>,
-    recaller: Arc<Recaller>,
-    model: Arc<dyn ChatModel>,
-    signal: Arc<dyn WorkSignal>,
-    clock: Arc<dyn Clock>,
-    ids: Arc<dyn IdGenerator>,
-    queue: SessionQueue,
-    config: TurnConfig,
+pub(super) struct Inner {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) transcripts: Arc<dyn TranscriptCache>,
+    pub(super) recaller: Arc<Recaller>,
+    pub(super) model: Arc<dyn ChatModel>,
+    pub(super) signal: Arc<dyn WorkSignal>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) ids: Arc<dyn IdGenerator>,
+    pub(super) queue: SessionQueue,
+    pub(super) config: TurnConfig,
 }
 
 /// A turn whose question is accepted. The mode in it holds for the whole turn.
-struct Turn {
-    session: Session,
-    question: Message,
-    answer: Message,
-    history: Vec<Message>,
+pub(super) struct Turn {
+    pub(super) session: Session,
+    pub(super) question: Message,
+    pub(super) answer: Message,
+    pub(super) history: Vec<Message>,
 }
 
 impl TurnService {
@@ -165,7 +165,7 @@ impl Inner {
             None => self
                 .transcripts
                 .find(user, id)
-                .await
+                .await?
                 .ok_or(ChatError::SessionNotFound)?,
         };
         let grant = session
@@ -198,65 +198,6 @@ impl Inner {
         }
     }
 
-    /// Stamps the question with the session's mode and stores it, where the mode persists, together with
-    /// the place of the answer.
-    async fn accept(
-        &self,
-        mut work: Box<dyn UnitOfWork>,
-        session: Session,
-        question: &Question,
-    ) -> Result<Turn, ChatError> {
-        let question = question.as_str();
-        let question = self.message(&session, Role::User, question, MessageStatus::Complete);
-        let answer = self.message(&session, Role::Assistant, "", MessageStatus::Streaming);
-        let mut history = work
-            .messages()
-            .recent(session.id, self.config.history)
-            .await?;
-        if session.mode.persists() {
-            work.messages().add(&question).await?;
-            work.messages().add(&answer).await?;
-            work.sessions().touch(session.id, answer.created_at).await?;
-            work.commit().await?;
-        } else {
-            drop(work);
-            self.transcripts.put(session.clone()).await?;
-            let limit = self.config.history;
-            history.extend(
-                self.transcripts
-                    .recent(session.user, session.id, limit)
-                    .await,
-            );
-            let extra = history.len().saturating_sub(limit as usize);
-            history.drain(..extra);
-        }
-        Ok(Turn {
-            session,
-            question,
-            answer,
-            history,
-        })
-    }
-
-    fn message(
-        &self,
-        session: &Session,
-        role: Role,
-        content: &str,
-        status: MessageStatus,
-    ) -> Message {
-        Message {
-            id: MessageId::new(self.ids.next()),
-            session: session.id,
-            role,
-            content: content.to_owned(),
-            stamp: session.mode,
-            status,
-            reply: None,
-            created_at: self.clock.now(),
-        }
-    }
-
     fn prompt(&self, turn: &Turn, memories: &[Recalled]) -> Result<(Prompt, usize), ModelError> {
         let parts = PromptParts {
             instructions: &self.config.instructions,
@@ -267,17 +208,6 @@ impl Inner {
         prompt::build(&parts, self.model.limits(), |text| {
             self.model.count_tokens(text)
         })
-    }
-
-    /// The model refused before its first word: the place of the answer is given up, the question stays.
-    /// Where even that fails, the place is swept up later as an interrupted answer.
-    async fn withdraw(&self, turn: &Turn) {
-        if turn.question.stamp.persists()
-            && let Ok(mut work) = self.store.begin(turn.session.user).await
-            && let Ok(true) = work.messages().remove(turn.answer.id).await
-        {
-            let _ = work.commit().await;
-        }
     }
 
     fn drive(
@@ -324,27 +254,6 @@ impl Inner {
         }
     }
 
-    /// Stores what has come so far, now and then. A failure here is no failure of the turn: the end
-    /// stores everything.
-    async fn flush(&self, turn: &Turn, flushed: &mut (usize, OffsetDateTime)) {
-        let (bytes, at) = *flushed;
-        let now = self.clock.now();
-        let grown = turn.answer.content.len() - bytes;
-        let due = grown >= self.config.flush_bytes || now - at >= self.config.flush_every;
-        if !due || !turn.question.stamp.persists() {
-            return;
-        }
-        *flushed = (turn.answer.content.len(), now);
-        if let Ok(mut work) = self.store.begin(turn.session.user).await
-            && let Ok(true) = work
-                .messages()
-                .progress(turn.answer.id, &turn.answer.content, now)
-                .await
-        {
-            let _ = work.commit().await;
-        }
-    }
-
     fn usage(&self, prompt: &Prompt, answer: &str) -> TokenUsage {
         let count = |text: &str| u32::try_from(self.model.count_tokens(text)).unwrap_or(u32::MAX);
         let prompt = prompt
@@ -356,40 +265,6 @@ impl Inner {
             prompt,
             completion: count(answer),
         }
-    }
-
-    /// Stores the answer and, where the mode learns, the work of learning, at once; tells whether there
-    /// is any.
-    async fn close(&self, turn: &Turn) -> Result<bool, ChatError> {
-        let session = &turn.session;
-        if !turn.question.stamp.persists() {
-            let messages = vec![turn.question.clone(), turn.answer.clone()];
-            self.transcripts
-                .append(session.user, session.id, messages)
-                .await;
-            return Ok(false);
-        }
-        let now = self.clock.now();
-        let mut work = self.store.begin(session.user).await?;
-        if !work.messages().finish(&turn.answer).await? {
-            return Err(ChatError::SessionGone);
-        }
-        work.sessions().touch(session.id, now).await?;
-        let lesson = learning_job(turn);
-        if let Some(kind) = lesson {
-            let job = Job {
-                id: JobId::new(self.ids.next()),
-                user: session.user,
-                kind,
-                available_at: now,
-            };
-            work.jobs().enqueue(&job).await?;
-        }
-        work.commit().await?;
-        if lesson.is_some() {
-            self.signal.work_added();
-        }
-        Ok(lesson.is_some())
     }
 
     /// The model broke off: what had come is kept, marked as interrupted, and nothing is learned.
@@ -407,15 +282,4 @@ impl Inner {
             Err(store_error) => store_error,
         }
     }
-}
-
-/// Only a whole answer in a mode that learns, in a session with a profile, leaves work behind.
-fn learning_job(turn: &Turn) -> Option<JobKind> {
-    let learns =
-        PrivacyMode::learns(turn.question.stamp) && turn.answer.status == MessageStatus::Complete;
-    let profile = turn.session.profile.filter(|_| learns)?;
-    Some(JobKind::Learn {
-        message: turn.question.id,
-        profile,
-    })
 }

@@ -93,6 +93,8 @@ pub struct RetryPolicy {
     pub cap: Duration,
     /// Tries before a job is given up.
     pub max_attempts: u32,
+    /// How long a claimed job belongs to its worker: longer than any job takes.
+    pub lease: Duration,
 }
 
 impl Default for RetryPolicy {
@@ -101,6 +103,7 @@ impl Default for RetryPolicy {
             base: Duration::from_secs(2),
             cap: Duration::from_mins(10),
             max_attempts: 10,
+            lease: Duration::from_mins(5),
         }
     }
 }
@@ -126,6 +129,7 @@ mod tests {
             base: Duration::from_secs(2),
             cap: Duration::from_secs(10),
             max_attempts: 5,
+            ..RetryPolicy::default()
         };
         let waits: Vec<_> = (1..=5)
             .map(|n| policy.wait(n).map(|d| d.as_secs()))

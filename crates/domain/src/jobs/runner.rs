@@ -1,16 +1,12 @@
 //! One worker's round.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::{Job, JobKind, JobQueue, LeasedJob, RetryPolicy};
 use crate::clock::Clock;
 use crate::memory::{Indexer, LearnOutcome, Learner};
 use crate::privacy::MemoryScope;
 use crate::store::{Store, StoreError, UnitOfWork};
-
-/// How long a claimed job belongs to its worker.
-const LEASE: Duration = Duration::from_mins(5);
 
 /// How a try ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +74,8 @@ impl JobRunner {
 
     /// Runs the oldest job that is due; `None` when there is none.
     pub async fn run_next(&self) -> Result<Option<JobOutcome>, StoreError> {
-        let claimed = self.queue.claim(self.clock.now(), LEASE, 1).await?;
+        let claimed = self.queue.claim(self.clock.now(), self.policy.lease, 1);
+        let claimed = claimed.await?;
         match claimed.into_iter().next() {
             Some(lease) => Ok(Some(self.run(&lease).await?)),
             None => Ok(None),

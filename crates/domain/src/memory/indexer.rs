@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    EmbedError, Embedder, Embedding, EmbeddingPurpose, IndexEntry, IndexError, Memory, MemoryIndex,
-    Terms,
+    EmbedError, Embedder, Embedding, EmbeddingPurpose, IndexEntry, IndexError, Indexed,
+    IndexedMemory, Memory, MemoryIndex,
 };
 use crate::ids::{MemoryId, UserId};
 use crate::privacy::{LearnGrant, MemoryScope};
@@ -57,14 +57,14 @@ impl Indexer {
     ) -> Result<Box<dyn UnitOfWork>, IndexingError> {
         loop {
             let memory = self.row(scope.user, id).await?;
-            let with_vector = match &memory {
+            let held = match &memory {
                 Some(memory) => self.write(memory).await?,
-                None => false,
+                None => Indexed::Nothing,
             };
             let mut work = self.store.begin(scope.user).await?;
             match (memory, work.memories().find_for_index(id).await?) {
                 (Some(memory), Some(now)) if now.version == memory.version => {
-                    work.memories().mark_indexed(&memory, with_vector).await?;
+                    work.memories().mark_indexed(&memory, held).await?;
                     return Ok(work);
                 }
                 // It was changed meanwhile: what was just written may be the older text.
@@ -88,23 +88,21 @@ impl Indexer {
             .await
     }
 
-    /// Writes an entry; `true` when it has its vector.
-    async fn write(&self, memory: &Memory) -> Result<bool, IndexingError> {
+    /// Writes an entry.
+    async fn write(&self, memory: &Memory) -> Result<Indexed, IndexingError> {
         let (embedding, failure) = match self.embed(memory).await {
             Ok(embedding) => (embedding, None),
             Err(error) => (None, Some(error)),
         };
-        let with_vector = embedding.is_some();
-        let terms = Terms::of(memory.content.as_str());
-        let entry = IndexEntry {
-            memory: memory.id,
-            terms,
-            embedding,
+        let held = match embedding {
+            Some(_) => Indexed::Vector,
+            None => Indexed::Words,
         };
+        let entry = IndexEntry::of(memory, embedding);
         self.index
             .upsert(&LearnGrant::to_index(memory), vec![entry])
             .await?;
-        failure.map_or(Ok(with_vector), |error| Err(error.into()))
+        failure.map_or(Ok(held), |error| Err(error.into()))
     }
 
     async fn embed(&self, memory: &Memory) -> Result<Option<Embedding>, EmbedError> {
@@ -121,38 +119,69 @@ impl Indexer {
 
     /// Takes an entry out and proves by reading back that it is gone.
     async fn remove(&self, scope: MemoryScope, id: MemoryId) -> Result<(), IndexingError> {
-        self.index.remove(scope, Some(&[id])).await?;
-        let gone = !self.index.entries(scope).await?.contains(&id);
-        if gone {
-            Ok(())
-        } else {
-            Err(IndexingError::StillThere)
-        }
+        remove_and_prove(&*self.index, scope, &[id]).await
     }
 
     /// Takes out every entry of a scope that has no row any more, and proves it.
     pub async fn sweep(&self, scope: MemoryScope) -> Result<(), IndexingError> {
-        let mut orphans = Vec::new();
         // Entries first: each was written after its row, so a later look at the rows cannot miss one.
-        let entries = self.index.entries(scope).await?;
-        let mut work = self.store.read(scope.user).await?;
-        for id in entries {
-            let row = work.memories().find_for_index(id).await?;
-            if row.is_none_or(|memory| memory.scope != scope) {
-                orphans.push(id);
-            }
-        }
-        drop(work);
-        if orphans.is_empty() {
-            return Ok(());
-        }
-        self.index.remove(scope, Some(&orphans)).await?;
-        let left = self.index.entries(scope).await?;
-        let gone = !orphans.iter().any(|id| left.contains(id));
-        if gone {
-            Ok(())
-        } else {
-            Err(IndexingError::StillThere)
+        let entries = all_entries(&*self.index, scope).await?;
+        let ids: Vec<MemoryId> = entries.iter().map(|entry| entry.memory).collect();
+        let orphans = without_row(&*self.store, scope, &ids).await?;
+        remove_and_prove(&*self.index, scope, &orphans).await
+    }
+}
+
+/// Entries asked for in one go.
+const ENTRIES: usize = 1000;
+
+/// All entries of a scope, in the order of their ids.
+pub(super) async fn all_entries(
+    index: &dyn MemoryIndex,
+    scope: MemoryScope,
+) -> Result<Vec<IndexedMemory>, IndexError> {
+    let mut all: Vec<IndexedMemory> = Vec::new();
+    loop {
+        let after = all.last().map(|entry| entry.memory);
+        let page = index.entries(scope, after, ENTRIES).await?;
+        let is_last = page.len() < ENTRIES;
+        all.extend(page);
+        if is_last {
+            return Ok(all);
         }
     }
+}
+
+/// Those of these memories that have no row in the scope.
+pub(super) async fn without_row(
+    store: &dyn Store,
+    scope: MemoryScope,
+    ids: &[MemoryId],
+) -> Result<Vec<MemoryId>, StoreError> {
+    let mut work = store.read(scope.user).await?;
+    let mut orphans = Vec::new();
+    for id in ids {
+        let row = work.memories().find_for_index(*id).await?;
+        if row.is_none_or(|memory| memory.scope != scope) {
+            orphans.push(*id);
+        }
+    }
+    Ok(orphans)
+}
+
+/// Takes entries out and proves by reading back that they are gone.
+pub(super) async fn remove_and_prove(
+    index: &dyn MemoryIndex,
+    scope: MemoryScope,
+    ids: &[MemoryId],
+) -> Result<(), IndexingError> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    index.remove(scope, Some(ids)).await?;
+    let left = all_entries(index, scope).await?;
+    if left.iter().any(|entry| ids.contains(&entry.memory)) {
+        return Err(IndexingError::StillThere);
+    }
+    Ok(())
 }

@@ -6,6 +6,7 @@ mod learn;
 mod model;
 mod ports;
 mod recall;
+mod reconcile;
 mod reindex;
 mod service;
 mod terms;
@@ -19,9 +20,11 @@ pub use model::{
 };
 pub use ports::{
     EmbedError, Embedder, EmbeddingPurpose, ExtractError, IndexEntry, IndexError, IndexHit,
-    IndexQuery, MemoryExtractor, MemoryIndex, MemoryRepository, Stored, Utterance,
+    IndexQuery, IndexRebuild, Indexed, IndexedMemory, MemoryExtractor, MemoryIndex,
+    MemoryRepository, Stored, Utterance,
 };
 pub use recall::{RecallConfig, RecallError, RecallResult, Recaller, fuse};
+pub use reconcile::{Place, Reconciled};
 pub use reindex::{ReindexError, ReindexReport, Reindexer};
 pub use service::{MemoryError, MemoryService};
 pub use terms::{TermCount, Terms};

@@ -57,8 +57,19 @@ pub trait MemoryRepository: Send {
     ) -> Result<Vec<(MemoryScope, MemoryId)>, StoreError>;
     /// The memory to be indexed, whatever its profile: for jobs, which know no more than its id.
     async fn find_for_index(&mut self, id: MemoryId) -> Result<Option<Memory>, StoreError>;
-    /// Records that the index holds this version of a memory, with its vector or by words alone.
-    async fn mark_indexed(&mut self, memory: &Memory, with_vector: bool) -> Result<(), StoreError>;
+    /// Records what the index holds of this version of a memory; a newer version's record stays.
+    async fn mark_indexed(&mut self, memory: &Memory, held: Indexed) -> Result<(), StoreError>;
+}
+
+/// What the index holds of a memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Indexed {
+    /// Nothing, or what is out of date.
+    Nothing,
+    /// Its words.
+    Words,
+    /// Its words and its vector.
+    Vector,
 }
 
 /// A point of the index: a memory's words and, where an embedder was there, its vector.
@@ -66,10 +77,35 @@ pub trait MemoryRepository: Send {
 pub struct IndexEntry {
     /// The memory; one entry each.
     pub memory: MemoryId,
+    /// The version of the memory that this was made of.
+    pub version: u32,
     /// Its words.
     pub terms: Terms,
     /// Its vector.
     pub embedding: Option<Embedding>,
+}
+
+impl IndexEntry {
+    /// The entry of a memory as it stands.
+    pub fn of(memory: &Memory, embedding: Option<Embedding>) -> Self {
+        Self {
+            memory: memory.id,
+            version: memory.version,
+            terms: Terms::of(memory.content.as_str()),
+            embedding,
+        }
+    }
+}
+
+/// That an entry is there, to be compared with its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexedMemory {
+    /// The memory.
+    pub memory: MemoryId,
+    /// The version of the memory that the entry was made of.
+    pub version: u32,
+    /// Has it a vector?
+    pub with_vector: bool,
 }
 
 /// What to search for.
@@ -142,10 +178,14 @@ impl Classify for IndexError {
 pub trait MemoryIndex: Send + Sync {
     /// The space its vectors belong to; `None` while it has none.
     async fn space(&self) -> Result<Option<EmbeddingSpace>, IndexError>;
-    /// Empties the index and records the space of what will be written, all or nothing.
-    async fn reset(&self, space: Option<&EmbeddingSpace>) -> Result<(), IndexError>;
     /// Records the space if none is recorded; [`IndexError::WrongSpace`] if another one is.
     async fn adopt(&self, space: &EmbeddingSpace) -> Result<(), IndexError>;
+    /// Begins an empty index of this space beside the one that serves, which goes on serving and being
+    /// written. One at a time: whoever begins takes over from an earlier one, whose calls then fail.
+    async fn begin_rebuild(
+        &self,
+        space: Option<&EmbeddingSpace>,
+    ) -> Result<Box<dyn IndexRebuild>, IndexError>;
     /// The best `limit` by vector and the best `limit` by words, each memory once, with both scores,
     /// in no promised order. An empty query finds nothing.
     async fn search(
@@ -163,9 +203,32 @@ pub trait MemoryIndex: Send + Sync {
         scope: MemoryScope,
         memories: Option<&[MemoryId]>,
     ) -> Result<(), IndexError>;
-    /// The memories that have an entry in the scope, in the order of their ids: to prove that one is
-    /// gone, and to compare with SQL.
-    async fn entries(&self, scope: MemoryScope) -> Result<Vec<MemoryId>, IndexError>;
+    /// The entries of the scope in the order of their ids, at most `limit` of those after `after`: to
+    /// prove that one is gone, and to compare with SQL.
+    async fn entries(
+        &self,
+        scope: MemoryScope,
+        after: Option<MemoryId>,
+        limit: usize,
+    ) -> Result<Vec<IndexedMemory>, IndexError>;
+    /// Where the entries of all users lie, in the order of their memories' ids, at most `limit` of those
+    /// after `after`: to find what has no profile any more. For maintenance, never for a user.
+    async fn owners(
+        &self,
+        after: Option<MemoryId>,
+        limit: usize,
+    ) -> Result<Vec<(MemoryId, MemoryScope)>, IndexError>;
+}
+
+/// An index in the making. Dropped without a word, it is abandoned.
+#[async_trait]
+pub trait IndexRebuild: Send + Sync {
+    /// As [`MemoryIndex::upsert`], into the new index: nobody sees it yet.
+    async fn upsert(&self, grant: &LearnGrant, entries: Vec<IndexEntry>) -> Result<(), IndexError>;
+    /// The new index takes the place of the old one, at once and for everybody; the old one is gone.
+    async fn finish(self: Box<Self>) -> Result<(), IndexError>;
+    /// Throws the new index away; the old one serves as before.
+    async fn abandon(self: Box<Self>) -> Result<(), IndexError>;
 }
 
 /// What an embedding is for: some models treat the two differently, and queries go first.

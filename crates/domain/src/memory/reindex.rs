@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    EmbedError, Embedder, Embedding, EmbeddingPurpose, IndexEntry, IndexError, Memory, MemoryIndex,
-    Terms,
+    EmbedError, Embedder, Embedding, EmbeddingPurpose, IndexEntry, IndexError, IndexRebuild,
+    IndexingError, Memory, MemoryIndex,
 };
 use crate::clock::{Clock, IdGenerator};
 use crate::error::Source;
@@ -38,18 +38,21 @@ pub enum ReindexError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The new index serves, but what changed meanwhile could not be brought up to date.
+    #[error("the new index serves; what changed meanwhile is brought up to date later")]
+    Unsettled(#[source] IndexingError),
     /// The model gave another number of vectors than it got texts.
     #[error("the embedding model lost a text")]
     Lost(#[source] Source),
 }
 
-/// Rebuilds the index, and finds what it lacks.
+/// Rebuilds the index, finds what it lacks, and mends it.
 pub struct Reindexer {
-    store: Arc<dyn Store>,
-    maintenance: Arc<dyn Maintenance>,
-    index: Arc<dyn MemoryIndex>,
-    embedder: Option<Arc<dyn Embedder>>,
-    clock: Arc<dyn Clock>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) maintenance: Arc<dyn Maintenance>,
+    pub(super) index: Arc<dyn MemoryIndex>,
+    pub(super) embedder: Option<Arc<dyn Embedder>>,
+    pub(super) clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGenerator>,
 }
 
@@ -81,20 +84,40 @@ impl Reindexer {
         }
     }
 
-    /// Empties the index and fills it again from every row, telling after each batch how far it is.
+    /// Fills a new index from every row while the old one serves, telling after each batch how far it
+    /// is, and puts it in the old one's place. What was written meanwhile is found by comparing, and is
+    /// enqueued. On an error before that, the old index serves as before.
     pub async fn rebuild(
         &self,
         mut progress: impl FnMut(ReindexReport) + Send,
     ) -> Result<ReindexReport, ReindexError> {
-        self.index
-            .reset(self.embedder.as_ref().map(|e| e.space()))
-            .await?;
+        let space = self.embedder.as_ref().map(|e| e.space());
+        let rebuild = self.index.begin_rebuild(space).await?;
+        let report = match self.fill(&*rebuild, &mut progress).await {
+            Ok(report) => report,
+            Err(error) => {
+                // What is left of it is cleared when the next rebuild begins.
+                let _ = rebuild.abandon().await;
+                return Err(error);
+            }
+        };
+        rebuild.finish().await?;
+        self.settle().await.map_err(ReindexError::Unsettled)?;
+        self.enqueue_missing().await?;
+        Ok(report)
+    }
+
+    async fn fill(
+        &self,
+        rebuild: &dyn IndexRebuild,
+        progress: &mut (impl FnMut(ReindexReport) + Send),
+    ) -> Result<ReindexReport, ReindexError> {
         let mut report = ReindexReport::default();
         let mut after = None;
         loop {
             let scopes = self.maintenance.scopes(after, 100).await?;
             for scope in &scopes {
-                self.rebuild_scope(*scope, &mut report, &mut progress)
+                self.fill_scope(rebuild, *scope, &mut report, progress)
                     .await?;
                 report.profiles += 1;
                 progress(report);
@@ -106,8 +129,9 @@ impl Reindexer {
         }
     }
 
-    async fn rebuild_scope(
+    async fn fill_scope(
         &self,
+        rebuild: &dyn IndexRebuild,
         scope: MemoryScope,
         report: &mut ReindexReport,
         progress: &mut (impl FnMut(ReindexReport) + Send),
@@ -121,7 +145,7 @@ impl Reindexer {
             let grant = RecallGrant::by_owner(&profile.profile);
             let memories = work.memories().list(&grant, page).await?;
             drop(work);
-            self.write(&memories.items).await?;
+            self.write(rebuild, &memories.items).await?;
             report.memories += memories.items.len() as u64;
             progress(*report);
             match memories.next {
@@ -131,28 +155,21 @@ impl Reindexer {
         }
     }
 
-    async fn write(&self, memories: &[Memory]) -> Result<(), ReindexError> {
+    async fn write(
+        &self,
+        rebuild: &dyn IndexRebuild,
+        memories: &[Memory],
+    ) -> Result<(), ReindexError> {
         let Some(first) = memories.first() else {
             return Ok(());
         };
         let vectors = self.embed(memories).await?;
-        let with_vectors = self.embedder.is_some();
         let entries = memories
             .iter()
             .zip(vectors)
-            .map(|(memory, embedding)| IndexEntry {
-                memory: memory.id,
-                terms: Terms::of(memory.content.as_str()),
-                embedding,
-            });
-        self.index
-            .upsert(&LearnGrant::to_index(first), entries.collect())
-            .await?;
-        let mut work = self.store.begin(first.scope.user).await?;
-        for memory in memories {
-            work.memories().mark_indexed(memory, with_vectors).await?;
-        }
-        Ok(work.commit().await?)
+            .map(|(memory, embedding)| IndexEntry::of(memory, embedding));
+        let grant = LearnGrant::to_index(first);
+        Ok(rebuild.upsert(&grant, entries.collect()).await?)
     }
 
     async fn embed(&self, memories: &[Memory]) -> Result<Vec<Option<Embedding>>, ReindexError> {

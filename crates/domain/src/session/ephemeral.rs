@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use time::OffsetDateTime;
 
-use super::{Message, Session, TranscriptCache, TranscriptFull};
+use super::{Message, Session, TranscriptCache, TranscriptError};
 use crate::clock::Clock;
 use crate::ids::{SessionId, UserId};
 
@@ -76,12 +76,12 @@ impl RamTranscripts {
 
 #[async_trait]
 impl TranscriptCache for RamTranscripts {
-    async fn put(&self, session: Session) -> Result<(), TranscriptFull> {
+    async fn put(&self, session: Session) -> Result<(), TranscriptError> {
         let last_used = self.clock.now();
         let mut entries = self.live();
         if let Some(entry) = entries.get_mut(&session.id) {
             if entry.session.user != session.user {
-                return Err(TranscriptFull);
+                return Err(TranscriptError::Full);
             }
             entry.session = session;
             entry.last_used = last_used;
@@ -95,7 +95,7 @@ impl TranscriptCache for RamTranscripts {
             idlest.and_then(|id| entries.remove(&id));
         }
         if entries.len() >= self.limits.sessions {
-            return Err(TranscriptFull);
+            return Err(TranscriptError::Full);
         }
         let entry = Entry {
             turns: VecDeque::new(),
@@ -107,27 +107,36 @@ impl TranscriptCache for RamTranscripts {
         Ok(())
     }
 
-    async fn find(&self, user: UserId, id: SessionId) -> Option<Session> {
-        self.live()
-            .get(&id)
-            .filter(|e| e.session.user == user)
-            .map(|e| e.session.clone())
+    async fn find(&self, user: UserId, id: SessionId) -> Result<Option<Session>, TranscriptError> {
+        let entries = self.live();
+        let own = entries.get(&id).filter(|e| e.session.user == user);
+        Ok(own.map(|e| e.session.clone()))
     }
 
-    async fn recent(&self, user: UserId, id: SessionId, limit: u32) -> Vec<Message> {
+    async fn recent(
+        &self,
+        user: UserId,
+        id: SessionId,
+        limit: u32,
+    ) -> Result<Vec<Message>, TranscriptError> {
         let entries = self.live();
         let Some(entry) = entries.get(&id).filter(|e| e.session.user == user) else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
         let skip = entry.turns.len().saturating_sub(limit as usize);
-        entry.turns.iter().skip(skip).cloned().collect()
+        Ok(entry.turns.iter().skip(skip).cloned().collect())
     }
 
-    async fn append(&self, user: UserId, id: SessionId, turn: Vec<Message>) {
+    async fn append(
+        &self,
+        user: UserId,
+        id: SessionId,
+        turn: Vec<Message>,
+    ) -> Result<(), TranscriptError> {
         let now = self.clock.now();
         let mut entries = self.live();
         let Some(entry) = entries.get_mut(&id).filter(|e| e.session.user == user) else {
-            return;
+            return Ok(());
         };
         entry.last_used = now;
         entry.session.updated_at = now;
@@ -139,11 +148,12 @@ impl TranscriptCache for RamTranscripts {
             };
             entry.bytes -= oldest.content.len();
         }
+        Ok(())
     }
 
-    async fn remove(&self, user: UserId, id: SessionId) -> bool {
+    async fn remove(&self, user: UserId, id: SessionId) -> Result<bool, TranscriptError> {
         let mut entries = self.live();
         let own = entries.get(&id).is_some_and(|e| e.session.user == user);
-        own && entries.remove(&id).is_some()
+        Ok(own && entries.remove(&id).is_some())
     }
 }

@@ -11,6 +11,7 @@ pub use model::{
     TokenUsage,
 };
 pub use ports::{
-    DrawnFrom, MessageRepository, SessionFilter, SessionRepository, TranscriptCache, TranscriptFull,
+    DrawnFrom, MessageRepository, SessionFilter, SessionRepository, TranscriptCache,
+    TranscriptError,
 };
 pub use service::{NewSession, SessionChange, SessionError, SessionService, WithMemories};

@@ -1,9 +1,12 @@
 //! Where sessions and messages are kept.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use time::OffsetDateTime;
 
 use super::{Message, Session, SessionSummary, SessionView};
+use crate::error::{Classify, ErrorKind, Source};
 use crate::ids::{MessageId, ProfileId, SessionId, UserId};
 use crate::page::{Page, PageRequest};
 use crate::store::StoreError;
@@ -84,27 +87,80 @@ pub enum DrawnFrom {
     Message(MessageId),
 }
 
-/// There is no room for another ephemeral session or turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no room for ephemeral turns")]
-pub struct TranscriptFull;
+/// Why ephemeral turns can be neither kept nor looked up.
+#[derive(Debug, thiserror::Error)]
+pub enum TranscriptError {
+    /// There is no room for another ephemeral session.
+    #[error("no room for ephemeral turns")]
+    Full,
+    /// The memory that holds them cannot be reached, or may not be used for this.
+    #[error("ephemeral turns are not available")]
+    Unavailable(#[source] Source),
+}
+
+impl Classify for TranscriptError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Full | Self::Unavailable(_) => ErrorKind::Unavailable,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Full => "ephemeral_full",
+            Self::Unavailable(_) => "ephemeral_unavailable",
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            Self::Full => "There are too many incognito sessions right now.".to_owned(),
+            Self::Unavailable(_) => {
+                "Incognito is not available right now. Try again in a moment.".to_owned()
+            }
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Full => None,
+            Self::Unavailable(_) => Some(Duration::from_secs(2)),
+        }
+    }
+}
 
 /// Incognito sessions and their turns: in memory only, bounded in number, size and idle time, gone at
 /// restart. Nothing in here may reach a disk or a log. Unknown, expired and foreign ids are `None`.
+///
+/// It may be shared by several processes; then all of them see each call at once and whole. One that
+/// cannot be reached says so by [`TranscriptError::Unavailable`] and is replaced by nothing: a turn that
+/// was promised to be shared must not end up where only one process knows of it.
 ///
 /// A stored session that was switched to incognito keeps its row; only its turns since then are here,
 /// under a [`Session`] of the same id.
 #[async_trait]
 pub trait TranscriptCache: Send + Sync {
-    /// Opens an ephemeral session, or changes the one with this id and keeps its turns.
-    async fn put(&self, session: Session) -> Result<(), TranscriptFull>;
+    /// Opens an ephemeral session, or changes the one with this id and keeps its turns; starts the idle
+    /// time anew. One more session of a user than they may have pushes out their idlest; one more of
+    /// all users together is [`TranscriptError::Full`], as is an id that somebody else has.
+    async fn put(&self, session: Session) -> Result<(), TranscriptError>;
     /// The session.
-    async fn find(&self, user: UserId, id: SessionId) -> Option<Session>;
+    async fn find(&self, user: UserId, id: SessionId) -> Result<Option<Session>, TranscriptError>;
     /// The newest `limit` messages, oldest first; none for an unknown session.
-    async fn recent(&self, user: UserId, id: SessionId, limit: u32) -> Vec<Message>;
-    /// Adds a whole turn and starts the idle time anew. Old turns fall out when the session's share is
-    /// full. Without the session (it was ended meanwhile) nothing is kept.
-    async fn append(&self, user: UserId, id: SessionId, turn: Vec<Message>);
+    async fn recent(
+        &self,
+        user: UserId,
+        id: SessionId,
+        limit: u32,
+    ) -> Result<Vec<Message>, TranscriptError>;
+    /// Adds a whole turn and starts the idle time anew. The oldest messages fall out when the session's
+    /// share is full. Without the session (it was ended meanwhile) nothing is kept.
+    async fn append(
+        &self,
+        user: UserId,
+        id: SessionId,
+        turn: Vec<Message>,
+    ) -> Result<(), TranscriptError>;
     /// Forgets the session and its turns; `false` when there is none.
-    async fn remove(&self, user: UserId, id: SessionId) -> bool;
+    async fn remove(&self, user: UserId, id: SessionId) -> Result<bool, TranscriptError>;
 }

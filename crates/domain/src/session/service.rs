@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     DrawnFrom, Message, Session, SessionFilter, SessionSummary, SessionView, TranscriptCache,
-    TranscriptFull,
+    TranscriptError,
 };
 use crate::clock::{Clock, IdGenerator};
 use crate::error::{Classify, ErrorKind};
@@ -27,9 +27,9 @@ pub enum SessionError {
     /// The profile asked for is unknown, or somebody else's.
     #[error("no such memory profile")]
     ProfileNotFound,
-    /// No room for another ephemeral session.
+    /// Where ephemeral turns are kept.
     #[error(transparent)]
-    Full(#[from] TranscriptFull),
+    Ephemeral(#[from] TranscriptError),
     /// The database.
     #[error(transparent)]
     Store(StoreError),
@@ -48,7 +48,7 @@ impl Classify for SessionError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::NotFound | Self::MessageNotFound | Self::ProfileNotFound => ErrorKind::NotFound,
-            Self::Full(_) => ErrorKind::Unavailable,
+            Self::Ephemeral(error) => error.kind(),
             Self::Store(error) => error.kind(),
         }
     }
@@ -58,7 +58,7 @@ impl Classify for SessionError {
             Self::NotFound => "session_not_found",
             Self::MessageNotFound => "message_not_found",
             Self::ProfileNotFound => "profile_not_found",
-            Self::Full(_) => "ephemeral_full",
+            Self::Ephemeral(error) => error.code(),
             Self::Store(error) => error.code(),
         }
     }
@@ -68,7 +68,7 @@ impl Classify for SessionError {
             Self::NotFound => "No such session.".to_owned(),
             Self::MessageNotFound => "No such message.".to_owned(),
             Self::ProfileNotFound => "No such memory profile.".to_owned(),
-            Self::Full(_) => "There are too many incognito sessions right now.".to_owned(),
+            Self::Ephemeral(error) => error.detail(),
             Self::Store(error) => error.detail(),
         }
     }
@@ -76,7 +76,8 @@ impl Classify for SessionError {
     fn retry_after(&self) -> Option<std::time::Duration> {
         match self {
             Self::Store(error) => error.retry_after(),
-            Self::NotFound | Self::MessageNotFound | Self::ProfileNotFound | Self::Full(_) => None,
+            Self::Ephemeral(error) => error.retry_after(),
+            Self::NotFound | Self::MessageNotFound | Self::ProfileNotFound => None,
         }
     }
 }
@@ -196,7 +197,7 @@ impl SessionService {
         let session = self
             .transcripts
             .find(user, id)
-            .await
+            .await?
             .ok_or(SessionError::NotFound)?;
         Ok(SessionView {
             session,
@@ -220,7 +221,7 @@ impl SessionService {
             None => self
                 .transcripts
                 .find(user, id)
-                .await
+                .await?
                 .ok_or(SessionError::NotFound)?,
         };
         let mut session = before.clone();
@@ -254,10 +255,12 @@ impl SessionService {
             .find(id)
             .await?
             .ok_or(SessionError::NotFound)?;
-        work.commit().await?;
-        if before.mode != session.mode {
-            self.transcripts.remove(user, id).await;
+        // Before the commit: where the turns cannot be dropped, the mode must not change either, or
+        // they would be there again after the next switch.
+        if before.mode.persists() != session.mode.persists() {
+            self.transcripts.remove(user, id).await?;
         }
+        work.commit().await?;
         Ok(view)
     }
 
@@ -269,13 +272,18 @@ impl SessionService {
         memories: WithMemories,
     ) -> Result<(), SessionError> {
         let mut work = self.store.begin(user).await?;
+        let stored = work.sessions().lock(id).await?;
         let forgotten = self
             .forget_drawn(&mut *work, user, DrawnFrom::Session(id), memories)
             .await?;
-        let stored = work.sessions().remove(id).await?;
-        let ephemeral = self.transcripts.remove(user, id).await;
-        if !stored && !ephemeral {
-            return Err(SessionError::NotFound);
+        work.sessions().remove(id).await?;
+        // A stored session has ephemeral turns only while it is incognito.
+        let is_normal = stored.as_ref().is_some_and(|s| s.mode.persists());
+        if !is_normal {
+            let ephemeral = self.transcripts.remove(user, id).await?;
+            if stored.is_none() && !ephemeral {
+                return Err(SessionError::NotFound);
+            }
         }
         work.commit().await?;
         self.clear_index(forgotten).await;
@@ -295,7 +303,7 @@ impl SessionService {
         }
         self.transcripts
             .find(user, id)
-            .await
+            .await?
             .ok_or(SessionError::NotFound)?;
         Ok(Page {
             items: Vec::new(),
@@ -341,7 +349,7 @@ impl SessionService {
         }
         self.transcripts
             .find(user, id)
-            .await
+            .await?
             .ok_or(SessionError::NotFound)?;
         Ok(SessionSummary::default())
     }

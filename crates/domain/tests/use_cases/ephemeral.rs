@@ -1,126 +1,38 @@
-//! Incognito turns in memory: the cache passes the contract of its port, and keeps its bounds.
+//! Incognito turns in memory: when they end, and what happens while they cannot be reached. The bounds
+//! of the cache itself are in its contract suite.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::chat::ChatError;
-use domain::ids::{SessionId, UserId};
-use domain::privacy::PrivacyMode::Incognito;
+use domain::error::Classify;
+use domain::ids::UserId;
+use domain::privacy::PrivacyMode::{Incognito, Normal};
 use domain::session::{
-    EphemeralLimits, RamTranscripts, Session, SessionError, TranscriptCache, TranscriptFull,
+    EphemeralLimits, NewSession, RamTranscripts, Session, SessionChange, SessionError,
+    TranscriptCache, WithMemories,
 };
 use testkit::fakes::FixedClock;
-use testkit::fixtures::{a_message, a_session, fresh_id};
+use testkit::fixtures::{a_session, fresh_id};
 
 use crate::common::World;
 
-const TIGHT: EphemeralLimits = EphemeralLimits {
-    sessions: 4,
-    sessions_per_user: 2,
-    bytes_per_session: 20,
-    idle: Duration::from_mins(10),
-};
-
-fn cache() -> (RamTranscripts, Arc<FixedClock>) {
+#[tokio::test]
+async fn a_purge_forgets_what_is_idle_without_a_call() {
     let clock = Arc::new(FixedClock::default());
-    (RamTranscripts::new(clock.clone(), TIGHT), clock)
-}
-
-fn user() -> UserId {
-    UserId::new(fresh_id())
-}
-
-async fn open(cache: &RamTranscripts, user: UserId) -> Result<SessionId, TranscriptFull> {
+    let cache = RamTranscripts::new(clock.clone(), EphemeralLimits::default());
     let session = Session {
         mode: Incognito,
-        ..a_session(user, None)
+        ..a_session(UserId::new(fresh_id()), None)
     };
-    cache.put(session.clone()).await?;
-    Ok(session.id)
-}
-
-async fn say(cache: &RamTranscripts, user: UserId, session: SessionId, text: &str) {
-    cache
-        .append(user, session, vec![a_message(session, text)])
-        .await;
-}
-
-async fn texts(cache: &RamTranscripts, user: UserId, session: SessionId) -> Vec<String> {
-    let recent = cache.recent(user, session, 100).await;
-    recent.into_iter().map(|message| message.content).collect()
-}
-
-#[tokio::test]
-async fn it_passes_the_contract_of_its_port() {
-    testkit::contract::transcript_cache::check(|| async {
-        let clock = Arc::new(FixedClock::default());
-        let cache = RamTranscripts::new(clock, EphemeralLimits::default());
-        Arc::new(cache) as Arc<dyn TranscriptCache>
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn an_idle_session_is_gone_and_a_turn_keeps_one_alive() {
-    let (cache, clock) = cache();
-    let user = user();
-    let idle = open(&cache, user).await.unwrap();
-    let busy = open(&cache, user).await.unwrap();
-    clock.advance(Duration::from_mins(6));
-    say(&cache, user, busy, "hello").await;
-    clock.advance(Duration::from_mins(4));
+    cache.put(session.clone()).await.unwrap();
+    clock.advance(Duration::from_hours(1));
     cache.purge();
-    assert!(cache.find(user, idle).await.is_none());
-    assert_eq!(texts(&cache, user, busy).await, ["hello"]);
-    clock.advance(Duration::from_mins(6));
-    assert!(cache.find(user, busy).await.is_none());
-}
-
-#[tokio::test]
-async fn old_turns_fall_out_when_a_session_is_full() {
-    let (cache, _) = cache();
-    let user = user();
-    let session = open(&cache, user).await.unwrap();
-    for text in ["eight by", "seven b", "six by", "five!"] {
-        say(&cache, user, session, text).await;
-    }
-    assert_eq!(
-        texts(&cache, user, session).await,
-        ["seven b", "six by", "five!"]
-    );
-    say(&cache, user, session, &"x".repeat(21)).await;
-    assert!(texts(&cache, user, session).await.is_empty());
-    say(&cache, user, session, "small").await;
-    assert_eq!(texts(&cache, user, session).await, ["small"]);
-}
-
-#[tokio::test]
-async fn one_more_session_of_a_user_pushes_out_the_idlest() {
-    let (cache, clock) = cache();
-    let user = user();
-    let first = open(&cache, user).await.unwrap();
-    clock.advance(Duration::from_secs(1));
-    let second = open(&cache, user).await.unwrap();
-    clock.advance(Duration::from_secs(1));
-    say(&cache, user, first, "still here").await;
-    let third = open(&cache, user).await.unwrap();
-    assert!(cache.find(user, second).await.is_none());
-    assert!(cache.find(user, first).await.is_some());
-    assert!(cache.find(user, third).await.is_some());
-}
-
-#[tokio::test]
-async fn a_full_cache_refuses_newcomers_and_keeps_what_it_has() {
-    let (cache, clock) = cache();
-    let (ada, bob, eve) = (user(), user(), user());
-    let kept = open(&cache, ada).await.unwrap();
-    for user in [ada, bob, bob] {
-        open(&cache, user).await.unwrap();
-    }
-    assert_eq!(open(&cache, eve).await, Err(TranscriptFull));
-    assert!(cache.find(ada, kept).await.is_some());
-    clock.advance(Duration::from_mins(10));
-    assert!(open(&cache, eve).await.is_ok(), "the idle ones made room");
+    clock.set(session.created_at);
+    assert!(matches!(
+        cache.find(session.user, session.id).await,
+        Ok(None)
+    ));
 }
 
 #[tokio::test]
@@ -136,4 +48,61 @@ async fn an_expired_incognito_session_does_not_exist_any_more() {
     ));
     let asked = world.ask(user, session, "Hello?").await.err();
     assert!(matches!(asked, Some(ChatError::SessionNotFound)));
+}
+
+#[tokio::test]
+async fn while_turns_cannot_be_kept_incognito_says_so_and_all_else_goes_on() {
+    let world = World::new();
+    let (user, _) = world.user().await;
+    let normal = world.session(user, Normal).await;
+    let hidden = world.session(user, Incognito).await;
+    world.transcripts.calls.always();
+
+    let asked = world.ask(user, hidden, "Hello?").await.err();
+    assert_eq!(asked.map(|e| e.code()), Some("ephemeral_unavailable"));
+    let opened = world
+        .sessions
+        .create(
+            user,
+            NewSession {
+                mode: Incognito,
+                profile: None,
+            },
+        )
+        .await;
+    let refused = opened.err().map(|e| (e.kind(), e.code()));
+    let unavailable = domain::error::ErrorKind::Unavailable;
+    assert_eq!(refused, Some((unavailable, "ephemeral_unavailable")));
+
+    world.say(user, normal, "This goes on.").await;
+    let gone = world.sessions.delete(user, normal, WithMemories::Keep);
+    assert!(gone.await.is_ok(), "a normal session has nothing in there");
+
+    world.transcripts.calls.heal();
+    world.say(user, hidden, "Here again.").await;
+}
+
+#[tokio::test]
+async fn a_mode_does_not_change_while_its_turns_cannot_be_dropped() {
+    let world = World::new();
+    let (user, _) = world.user().await;
+    let session = world.session(user, Normal).await;
+    let switch = |mode| {
+        let change = SessionChange {
+            mode: Some(mode),
+            profile: None,
+        };
+        world.sessions.update(user, session, change)
+    };
+    switch(Incognito).await.unwrap();
+    world.say(user, session, "Said in secret.").await;
+    world.transcripts.calls.always();
+    assert!(matches!(
+        switch(Normal).await,
+        Err(SessionError::Ephemeral(_))
+    ));
+    world.transcripts.calls.heal();
+    let view = world.sessions.get(user, session).await.unwrap();
+    assert_eq!(view.session.mode, Incognito);
+    switch(Normal).await.unwrap();
 }

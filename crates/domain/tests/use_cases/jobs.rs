@@ -12,6 +12,7 @@ fn impatient() -> World {
         base: Duration::from_secs(2),
         cap: Duration::from_secs(10),
         max_attempts: 3,
+        ..RetryPolicy::default()
     };
     World::with(Setup {
         policy,

@@ -19,6 +19,7 @@ mod memory_index;
 mod privacy_modes;
 mod profiles;
 mod recall;
+mod reconcile;
 mod reindex;
 mod sessions;
 mod turns;

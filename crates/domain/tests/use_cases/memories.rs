@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::ids::{MemoryId, ProfileId};
-use domain::memory::{MemoryError, MemoryIndex, Origin};
+use domain::memory::{MemoryError, Origin};
 use domain::page::{PageRequest, Position};
 use domain::privacy::PrivacyMode::Normal;
 use testkit::fixtures::{a_memory, fresh_id};
@@ -85,10 +85,7 @@ async fn a_change_counts_the_version_up_and_moves_what_is_found() {
     world.run_jobs().await;
     assert!(world.found(&profile, "dog Rex").await.is_empty());
     assert_eq!(world.found(&profile, "parrot").await, [text]);
-    assert_eq!(
-        world.index.entries(profile.scope()).await.unwrap(),
-        [memory.id]
-    );
+    assert_eq!(world.entries(&profile).await, [memory.id]);
 }
 
 #[tokio::test]
@@ -125,23 +122,11 @@ async fn a_deleted_memory_is_gone_from_rows_index_and_search_at_once() {
         .unwrap();
 
     assert!(world.memories_of(&profile).await.is_empty());
-    assert!(
-        world
-            .index
-            .entries(profile.scope())
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(world.entries(&profile).await.is_empty());
     assert!(world.found(&profile, "dog").await.is_empty());
     world.run_jobs().await;
     assert!(
-        world
-            .index
-            .entries(profile.scope())
-            .await
-            .unwrap()
-            .is_empty(),
+        world.entries(&profile).await.is_empty(),
         "no job revives it"
     );
     let twice = world.memories.delete(user, profile.id(), memory.id).await;
@@ -167,14 +152,7 @@ async fn deleting_all_empties_one_profile_and_no_other() {
         world.memories.delete_all(user, profile.id()).await.unwrap(),
         3
     );
-    assert!(
-        world
-            .index
-            .entries(profile.scope())
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(world.entries(&profile).await.is_empty());
     world.run_jobs().await;
     assert!(world.found(&profile, "boat").await.is_empty());
     assert_eq!(world.found(&other, "boat").await.len(), 3);

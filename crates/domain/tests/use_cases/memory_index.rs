@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use domain::ids::MemoryId;
-use domain::memory::{MemoryError, MemoryIndex};
+use domain::memory::MemoryError;
 use domain::privacy::PrivacyMode::Normal;
 use futures::poll;
 use testkit::fixtures::fresh_id;
@@ -52,14 +52,7 @@ async fn a_memory_deleted_while_it_is_being_indexed_leaves_no_entry() {
         .unwrap();
     drop(gate);
     slow.await.unwrap();
-    assert!(
-        world
-            .index
-            .entries(profile.scope())
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(world.entries(&profile).await.is_empty());
 }
 
 #[tokio::test]

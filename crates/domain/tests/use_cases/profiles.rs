@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use domain::ids::ProfileId;
-use domain::memory::MemoryIndex;
 use domain::privacy::PrivacyMode;
 use domain::profile::{ProfileChange, ProfileError};
 use testkit::fixtures::fresh_id;
@@ -159,15 +158,7 @@ async fn a_deleted_profile_takes_its_memories_out_of_rows_and_index_but_leaves_i
     world.say(user, session, "Hello there!").await;
 
     world.profiles.delete(user, profile.id()).await.unwrap();
-    assert!(
-        world
-            .index
-            .entries(profile.scope())
-            .await
-            .unwrap()
-            .is_empty(),
-        "at once"
-    );
+    assert!(world.entries(&profile).await.is_empty(), "at once");
     world.run_jobs().await;
     assert!(world.memories_of(&profile).await.is_empty());
     assert_eq!(world.memories_of(&other).await, ["My cat is called Mia."]);
@@ -193,16 +184,9 @@ async fn a_profile_deleted_while_the_index_is_down_is_swept_by_its_job() {
     world.index.power.down();
     world.profiles.delete(user, profile.id()).await.unwrap();
     world.index.power.up();
-    assert_eq!(world.index.entries(profile.scope()).await.unwrap().len(), 1);
+    assert_eq!(world.entries(&profile).await.len(), 1);
     world.run_jobs().await;
-    assert!(
-        world
-            .index
-            .entries(profile.scope())
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(world.entries(&profile).await.is_empty());
 }
 
 #[tokio::test]
@@ -223,10 +207,7 @@ async fn a_sweep_spares_what_is_written_while_it_looks() {
     };
     let (swept, memory) = futures::join!(sweep, write);
     swept.unwrap();
-    assert_eq!(
-        world.index.entries(profile.scope()).await.unwrap(),
-        [memory.id]
-    );
+    assert_eq!(world.entries(&profile).await, [memory.id]);
 }
 
 #[tokio::test]

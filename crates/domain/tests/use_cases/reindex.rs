@@ -1,8 +1,10 @@
 //! Making the index anew, and finding what it lacks.
 
+use std::pin::pin;
 use std::sync::Arc;
 
-use domain::memory::{Embedder, IndexError, MemoryIndex, ReindexReport, Reindexer};
+use domain::memory::{Embedder, IndexError, ReindexError, ReindexReport, Reindexer};
+use futures::poll;
 use testkit::fixtures::a_memory;
 use testkit::seed;
 
@@ -71,10 +73,7 @@ async fn a_rebuild_fills_the_index_from_every_row_and_tells_how_far_it_is() {
         "{told:?}"
     );
     for profile in &profiles {
-        assert_eq!(
-            world.index.entries(profile.scope()).await.unwrap().len(),
-            40
-        );
+        assert_eq!(world.entries(profile).await.len(), 40);
         assert!(!world.found(profile, "boat").await.is_empty());
     }
     assert_eq!(
@@ -150,4 +149,59 @@ async fn without_an_embedder_words_are_enough() {
     world.run_jobs().await;
     assert_eq!(world.reindexer.enqueue_missing().await.unwrap(), 0);
     assert_eq!(world.found(&profile, "dog").await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_written_during_a_rebuild_is_in_the_new_index_too() {
+    let world = World::new();
+    let (user, profile) = world.user().await;
+    let add = async |text| {
+        let added = world.memories.add(user, profile.id(), text).await;
+        added.unwrap().id
+    };
+    let changed = add("My dog is called Rex.").await;
+    let deleted = add("My cat is called Mia.").await;
+    world.run_jobs().await;
+
+    let newer = Arc::new(ProbedEmbedder::new("newer"));
+    let reindexer = world.reindexer(Some(newer.clone()));
+    let gate = newer.gate.lock().await;
+    let mut rebuild = pin!(reindexer.rebuild(|_| ()));
+    assert!(poll!(&mut rebuild).is_pending(), "it has read the rows");
+    assert_eq!(
+        world.found(&profile, "dog").await.len(),
+        1,
+        "the old one serves"
+    );
+    let (id, text) = (profile.id(), "My dog is called Max.");
+    world
+        .memories
+        .update(user, id, changed, text)
+        .await
+        .unwrap();
+    world.memories.delete(user, id, deleted).await.unwrap();
+    let added = add("My parrot is called Polly.").await;
+    world.run_jobs().await;
+    drop(gate);
+    rebuild.await.unwrap();
+
+    world.run_jobs().await;
+    assert_eq!(world.entries(&profile).await, [changed, added]);
+    assert_eq!(world.found(&profile, "dog Max Rex").await, [text]);
+    assert!(world.found(&profile, "cat").await.is_empty());
+    assert_eq!(world.found(&profile, "parrot").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_rebuild_that_fails_leaves_the_old_index_serving() {
+    let world = World::new();
+    let (user, profile) = world.user().await;
+    let text = "My dog is called Rex.";
+    world.memories.add(user, profile.id(), text).await.unwrap();
+    let newer = Arc::new(ProbedEmbedder::new("newer"));
+    newer.fail(true);
+    let failed = world.reindexer(Some(newer)).rebuild(|_| ()).await;
+    assert!(matches!(failed, Err(ReindexError::Embed(_))));
+    world.reindexer.adopt().await.unwrap();
+    assert_eq!(world.found(&profile, "dog").await, [text]);
 }

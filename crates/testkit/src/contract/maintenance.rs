@@ -5,7 +5,7 @@ use std::future::Future;
 use std::slice::from_ref;
 use std::time::Duration;
 
-use domain::memory::Memory;
+use domain::memory::{Indexed, Memory};
 use domain::privacy::LearnGrant;
 use domain::session::{Message, MessageStatus};
 
@@ -22,6 +22,7 @@ const CASES: &[Case<StoreHarness>] = cases![
     an_indexed_memory_is_not_unindexed,
     a_memory_indexed_by_words_lacks_its_vector,
     a_changed_memory_is_unindexed_again,
+    a_memory_that_the_index_lost_is_unindexed_again,
     a_memory_with_a_pending_job_is_not_listed,
     a_limit_holds_for_unindexed_memories,
 ];
@@ -132,13 +133,8 @@ async fn unindexed(h: &StoreHarness, with_vectors: bool) -> Vec<Memory> {
     memories
 }
 
-async fn mark(h: &StoreHarness, memory: &Memory, with_vector: bool) {
-    commit!(
-        h,
-        memory.scope.user,
-        memories.mark_indexed(memory, with_vector)
-    )
-    .unwrap();
+async fn mark(h: &StoreHarness, memory: &Memory, held: Indexed) {
+    commit!(h, memory.scope.user, memories.mark_indexed(memory, held)).unwrap();
 }
 
 async fn a_new_memory_is_unindexed(h: &StoreHarness) {
@@ -152,7 +148,7 @@ async fn a_new_memory_is_unindexed(h: &StoreHarness) {
 async fn an_indexed_memory_is_not_unindexed(h: &StoreHarness) {
     let (_, profile) = h.user_with_profile().await;
     let memory = h.memory(&profile, "Has a dog.").await;
-    mark(h, &memory, true).await;
+    mark(h, &memory, Indexed::Vector).await;
     for with_vectors in [true, false] {
         assert!(unindexed(h, with_vectors).await.is_empty());
     }
@@ -161,7 +157,7 @@ async fn an_indexed_memory_is_not_unindexed(h: &StoreHarness) {
 async fn a_memory_indexed_by_words_lacks_its_vector(h: &StoreHarness) {
     let (_, profile) = h.user_with_profile().await;
     let memory = h.memory(&profile, "Has a dog.").await;
-    mark(h, &memory, false).await;
+    mark(h, &memory, Indexed::Words).await;
     assert!(unindexed(h, false).await.is_empty());
     assert_eq!(unindexed(h, true).await, [memory]);
 }
@@ -169,7 +165,7 @@ async fn a_memory_indexed_by_words_lacks_its_vector(h: &StoreHarness) {
 async fn a_changed_memory_is_unindexed_again(h: &StoreHarness) {
     let (user, profile) = h.user_with_profile().await;
     let old = h.memory(&profile, "Has a dog.").await;
-    mark(h, &old, true).await;
+    mark(h, &old, Indexed::Vector).await;
     let new = Memory {
         content: content("Has a cat."),
         version: 2,
@@ -178,14 +174,24 @@ async fn a_changed_memory_is_unindexed_again(h: &StoreHarness) {
     let grant = LearnGrant::by_owner(&profile);
     commit!(h, user.id, memories.update(&grant, &new)).unwrap();
     assert_eq!(unindexed(h, true).await, from_ref(&new));
-    mark(h, &old, true).await;
+    mark(h, &old, Indexed::Vector).await;
     assert_eq!(
         unindexed(h, true).await,
         from_ref(&new),
         "the index holds an older version"
     );
-    mark(h, &new, true).await;
+    mark(h, &new, Indexed::Vector).await;
     assert!(unindexed(h, true).await.is_empty());
+}
+
+async fn a_memory_that_the_index_lost_is_unindexed_again(h: &StoreHarness) {
+    let (_, profile) = h.user_with_profile().await;
+    let memory = h.memory(&profile, "Has a dog.").await;
+    mark(h, &memory, Indexed::Vector).await;
+    mark(h, &memory, Indexed::Nothing).await;
+    for with_vectors in [true, false] {
+        assert_eq!(unindexed(h, with_vectors).await, from_ref(&memory));
+    }
 }
 
 async fn a_memory_with_a_pending_job_is_not_listed(h: &StoreHarness) {

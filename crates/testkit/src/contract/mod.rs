@@ -62,6 +62,7 @@ pub mod job_queue;
 pub mod maintenance;
 pub mod memory_index;
 pub mod password_hasher;
+pub mod rate_limiter;
 pub mod store;
 pub mod token_authority;
 pub mod transcript_cache;

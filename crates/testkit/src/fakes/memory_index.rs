@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use domain::ids::MemoryId;
 use domain::ids::{ProfileId, UserId};
 use domain::memory::{
-    Embedding, EmbeddingSpace, IndexEntry, IndexError, IndexHit, IndexQuery, MemoryIndex, Terms,
+    Embedding, EmbeddingSpace, IndexEntry, IndexError, IndexHit, IndexQuery, IndexRebuild,
+    IndexedMemory, MemoryIndex, Terms,
 };
 use domain::privacy::{LearnGrant, MemoryScope, RecallGrant};
 
@@ -23,6 +24,8 @@ type ScopeKey = (UserId, ProfileId);
 struct Contents {
     space: Option<EmbeddingSpace>,
     scopes: BTreeMap<ScopeKey, BTreeMap<MemoryId, IndexEntry>>,
+    /// Rebuilds that were begun; the last one may go on.
+    rebuilds: u64,
 }
 
 impl InMemoryMemoryIndex {
@@ -52,20 +55,21 @@ impl Contents {
             _ => Ok(()),
         }
     }
+
+    fn upsert(&mut self, scope: MemoryScope, entries: Vec<IndexEntry>) -> Result<(), IndexError> {
+        entries
+            .iter()
+            .try_for_each(|entry| self.check(entry.embedding.as_ref()))?;
+        let scope = self.scopes.entry(key(scope)).or_default();
+        scope.extend(entries.into_iter().map(|entry| (entry.memory, entry)));
+        Ok(())
+    }
 }
 
 #[async_trait]
 impl MemoryIndex for InMemoryMemoryIndex {
     async fn space(&self) -> Result<Option<EmbeddingSpace>, IndexError> {
         Ok(lock(&self.0).space.clone())
-    }
-
-    async fn reset(&self, space: Option<&EmbeddingSpace>) -> Result<(), IndexError> {
-        *lock(&self.0) = Contents {
-            space: space.cloned(),
-            scopes: BTreeMap::new(),
-        };
-        Ok(())
     }
 
     async fn adopt(&self, space: &EmbeddingSpace) -> Result<(), IndexError> {
@@ -77,6 +81,23 @@ impl MemoryIndex for InMemoryMemoryIndex {
         Err(IndexError::WrongSpace {
             recorded: recorded.clone(),
         })
+    }
+
+    async fn begin_rebuild(
+        &self,
+        space: Option<&EmbeddingSpace>,
+    ) -> Result<Box<dyn IndexRebuild>, IndexError> {
+        let mut contents = lock(&self.0);
+        contents.rebuilds += 1;
+        let next = Contents {
+            space: space.cloned(),
+            scopes: BTreeMap::new(),
+            rebuilds: contents.rebuilds,
+        };
+        Ok(Box::new(Rebuild {
+            serving: Arc::clone(&self.0),
+            next: Mutex::new(next),
+        }))
     }
 
     async fn search(
@@ -93,13 +114,7 @@ impl MemoryIndex for InMemoryMemoryIndex {
     }
 
     async fn upsert(&self, grant: &LearnGrant, entries: Vec<IndexEntry>) -> Result<(), IndexError> {
-        let mut contents = lock(&self.0);
-        entries
-            .iter()
-            .try_for_each(|entry| contents.check(entry.embedding.as_ref()))?;
-        let scope = contents.scopes.entry(key(grant.scope())).or_default();
-        scope.extend(entries.into_iter().map(|entry| (entry.memory, entry)));
-        Ok(())
+        lock(&self.0).upsert(grant.scope(), entries)
     }
 
     async fn remove(
@@ -113,10 +128,76 @@ impl MemoryIndex for InMemoryMemoryIndex {
         Ok(())
     }
 
-    async fn entries(&self, scope: MemoryScope) -> Result<Vec<MemoryId>, IndexError> {
+    async fn entries(
+        &self,
+        scope: MemoryScope,
+        after: Option<MemoryId>,
+        limit: usize,
+    ) -> Result<Vec<IndexedMemory>, IndexError> {
         let contents = lock(&self.0);
         let entries = contents.scopes.get(&key(scope)).into_iter().flatten();
-        Ok(entries.map(|(id, _)| *id).collect())
+        let entries = entries.filter(|(id, _)| after.is_none_or(|after| **id > after));
+        let indexed = |(id, entry): (&MemoryId, &IndexEntry)| IndexedMemory {
+            memory: *id,
+            version: entry.version,
+            with_vector: entry.embedding.is_some(),
+        };
+        Ok(entries.take(limit).map(indexed).collect())
+    }
+
+    async fn owners(
+        &self,
+        after: Option<MemoryId>,
+        limit: usize,
+    ) -> Result<Vec<(MemoryId, MemoryScope)>, IndexError> {
+        let contents = lock(&self.0);
+        let mut owners = Vec::new();
+        for ((user, profile), entries) in &contents.scopes {
+            let (user, profile) = (*user, *profile);
+            owners.extend(
+                entries
+                    .keys()
+                    .map(|id| (*id, MemoryScope { user, profile })),
+            );
+        }
+        owners.retain(|(id, _)| after.is_none_or(|after| *id > after));
+        owners.sort_by_key(|(id, _)| *id);
+        owners.truncate(limit);
+        Ok(owners)
+    }
+}
+
+/// An index in the making.
+struct Rebuild {
+    serving: Arc<Mutex<Contents>>,
+    next: Mutex<Contents>,
+}
+
+impl Rebuild {
+    fn check(&self) -> Result<(), IndexError> {
+        if lock(&self.serving).rebuilds == lock(&self.next).rebuilds {
+            return Ok(());
+        }
+        let reason = "another rebuild has taken over";
+        Err(IndexError::Unavailable(reason.into()))
+    }
+}
+
+#[async_trait]
+impl IndexRebuild for Rebuild {
+    async fn upsert(&self, grant: &LearnGrant, entries: Vec<IndexEntry>) -> Result<(), IndexError> {
+        self.check()?;
+        lock(&self.next).upsert(grant.scope(), entries)
+    }
+
+    async fn finish(self: Box<Self>) -> Result<(), IndexError> {
+        self.check()?;
+        std::mem::swap(&mut *lock(&self.serving), &mut *lock(&self.next));
+        Ok(())
+    }
+
+    async fn abandon(self: Box<Self>) -> Result<(), IndexError> {
+        Ok(())
     }
 }
 

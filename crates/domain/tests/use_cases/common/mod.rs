@@ -10,9 +10,9 @@ use domain::chat::{
     ChatError, Question, TurnEvent, TurnOutcome, TurnService, TurnStart, TurnStream,
 };
 use domain::clock::Clock;
-use domain::ids::{ProfileId, SessionId, UserId};
+use domain::ids::{MemoryId, ProfileId, SessionId, UserId};
 use domain::jobs::{JobOutcome, JobRunner};
-use domain::memory::{MemoryService, Reindexer};
+use domain::memory::{MemoryIndex, MemoryService, Reindexer};
 use domain::page::PageRequest;
 use domain::privacy::PrivacyMode;
 use domain::profile::{Profile, ProfileService};
@@ -141,6 +141,12 @@ impl World {
             .iter()
             .map(|memory| memory.content.as_str().to_owned())
             .collect()
+    }
+
+    /// The memories of which the index holds an entry.
+    pub(crate) async fn entries(&self, profile: &Profile) -> Vec<MemoryId> {
+        let entries = self.index.entries(profile.scope(), None, 1000).await;
+        entries.unwrap().iter().map(|entry| entry.memory).collect()
     }
 
     /// What a search finds, best first.

@@ -14,7 +14,7 @@ use testkit::fakes::{
     FakeTokens, FixedClock, InMemoryStore, PlainHasher, ScriptedChatModel, ScriptedExtractor,
     SequentialIds,
 };
-use testkit::faults::FaultyStore;
+use testkit::faults::{FaultyStore, FaultyTranscripts};
 
 use super::probes::{ProbedEmbedder, ProbedIndex, ProbedSignal};
 
@@ -37,7 +37,7 @@ pub(crate) struct Ports {
     pub(super) used_embedder: Option<Arc<dyn Embedder>>,
     pub(crate) extractor: Arc<ScriptedExtractor>,
     pub(crate) model: Arc<ScriptedChatModel>,
-    transcripts: Arc<RamTranscripts>,
+    pub(crate) transcripts: Arc<FaultyTranscripts>,
     pub(crate) clock: Arc<FixedClock>,
     ids: Arc<SequentialIds>,
     pub(crate) signal: Arc<ProbedSignal>,
@@ -68,7 +68,10 @@ impl Ports {
             used_embedder,
             extractor: Arc::new(ScriptedExtractor::verbatim()),
             model: Arc::new(model),
-            transcripts: Arc::new(RamTranscripts::new(clock.clone(), limits)),
+            transcripts: Arc::new(FaultyTranscripts::new(Arc::new(RamTranscripts::new(
+                clock.clone(),
+                limits,
+            )))),
             clock,
             ids: Arc::default(),
             signal: Arc::default(),

@@ -8,7 +8,7 @@ use domain::ids::MemoryId;
 use domain::jobs::WorkSignal;
 use domain::memory::{
     EmbedError, Embedder, Embedding, EmbeddingPurpose, EmbeddingSpace, IndexEntry, IndexError,
-    IndexHit, IndexQuery, MemoryIndex,
+    IndexHit, IndexQuery, IndexRebuild, IndexedMemory, MemoryIndex,
 };
 use domain::privacy::{LearnGrant, MemoryScope, RecallGrant};
 use testkit::fakes::{HashEmbedder, InMemoryMemoryIndex};
@@ -75,9 +75,12 @@ impl MemoryIndex for ProbedIndex {
         self.inner.space().await
     }
 
-    async fn reset(&self, space: Option<&EmbeddingSpace>) -> Result<(), IndexError> {
+    async fn begin_rebuild(
+        &self,
+        space: Option<&EmbeddingSpace>,
+    ) -> Result<Box<dyn IndexRebuild>, IndexError> {
         self.check()?;
-        self.inner.reset(space).await
+        self.inner.begin_rebuild(space).await
     }
 
     async fn adopt(&self, space: &EmbeddingSpace) -> Result<(), IndexError> {
@@ -118,10 +121,24 @@ impl MemoryIndex for ProbedIndex {
         self.inner.remove(scope, memories).await
     }
 
-    async fn entries(&self, scope: MemoryScope) -> Result<Vec<MemoryId>, IndexError> {
+    async fn entries(
+        &self,
+        scope: MemoryScope,
+        after: Option<MemoryId>,
+        limit: usize,
+    ) -> Result<Vec<IndexedMemory>, IndexError> {
         drop(self.listing.lock().await);
         self.check()?;
-        self.inner.entries(scope).await
+        self.inner.entries(scope, after, limit).await
+    }
+
+    async fn owners(
+        &self,
+        after: Option<MemoryId>,
+        limit: usize,
+    ) -> Result<Vec<(MemoryId, MemoryScope)>, IndexError> {
+        self.check()?;
+        self.inner.owners(after, limit).await
     }
 }
 

@@ -1,5 +1,6 @@
 //! The contract of [`MemoryIndex`]: walled in by scope, exact scores, gone when removed.
 
+mod rebuild;
 mod reference;
 mod scope;
 mod search;
@@ -72,6 +73,7 @@ fn both(text: &str, numbers: &[f32]) -> IndexQuery {
 fn entry(memory: MemoryId, text: &str, numbers: Option<&[f32]>) -> IndexEntry {
     IndexEntry {
         memory,
+        version: 1,
         terms: Terms::of(text),
         embedding: numbers.map(vector),
     }
@@ -120,12 +122,25 @@ impl IndexHarness {
     }
 
     async fn entries(&self, profile: &Profile) -> Vec<MemoryId> {
-        self.index.entries(profile.scope()).await.unwrap()
+        let entries = self.index.entries(profile.scope(), None, 10_000).await;
+        entries.unwrap().iter().map(|entry| entry.memory).collect()
+    }
+
+    /// Puts an empty index of this space in the place of the present one.
+    async fn reset(&self, space: Option<&EmbeddingSpace>) {
+        let rebuild = self.index.begin_rebuild(space).await.unwrap();
+        rebuild.finish().await.unwrap();
     }
 }
 
 /// Checks an index; `fresh` makes an empty one, with an empty store, for each case.
 pub async fn check<Fut: Future<Output = IndexHarness>>(fresh: impl Fn() -> Fut) {
-    let cases = [search::CASES, scope::CASES, writing::CASES, spaces::CASES];
+    let cases = [
+        search::CASES,
+        scope::CASES,
+        writing::CASES,
+        spaces::CASES,
+        rebuild::CASES,
+    ];
     contract::run("memory index", cases.into_iter().flatten(), fresh).await;
 }

@@ -14,6 +14,7 @@ pub(super) const CASES: &[Case<IndexHarness>] = cases![
     removing_a_scope_spares_the_others,
     someone_elses_entry_cannot_be_overwritten,
     a_mixed_up_scope_finds_nothing,
+    every_entry_has_one_owner,
 ];
 
 const TEXT: &str = "Has a dog called Rex.";
@@ -87,7 +88,33 @@ async fn a_mixed_up_scope_finds_nothing(h: &IndexHarness) {
             .unwrap()
             .is_empty()
     );
-    assert!(index.entries(mixed).await.unwrap().is_empty());
+    let entries = index.entries(mixed, None, 10).await.unwrap();
+    assert!(entries.is_empty());
     index.remove(mixed, None).await.unwrap();
     assert_eq!(h.entries(&ada).await.len(), 1);
+}
+
+async fn every_entry_has_one_owner(h: &IndexHarness) {
+    let (one, stranger) = (h.profile().await, h.profile().await);
+    let two = seed::profile(&*h.store, one.user(), "Work").await;
+    let mut expected = Vec::new();
+    for n in 0..3 {
+        for profile in [&one, &two, &stranger] {
+            let memory = h.indexed(profile, &format!("memory {n}"), None).await;
+            expected.push((memory, profile.scope()));
+        }
+    }
+    expected.sort_by_key(|(memory, _)| *memory);
+    assert_eq!(h.index.owners(None, 100).await.unwrap(), expected);
+    for limit in 1..=4 {
+        let (mut walked, mut after) = (Vec::new(), None);
+        loop {
+            let page = h.index.owners(after, limit).await.unwrap();
+            assert!(page.len() <= limit);
+            let Some((last, _)) = page.last() else { break };
+            after = Some(*last);
+            walked.extend(page);
+        }
+        assert_eq!(walked, expected, "pages of {limit}");
+    }
 }

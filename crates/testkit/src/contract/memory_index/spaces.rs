@@ -17,18 +17,18 @@ pub(super) const CASES: &[Case<IndexHarness>] = cases![
     words_work_without_a_space,
 ];
 
-fn other_space() -> EmbeddingSpace {
+pub(super) fn other_space() -> EmbeddingSpace {
     EmbeddingSpace {
         model: "contract/4".to_owned(),
         dimension: 4,
     }
 }
 
-fn short_vector() -> Option<Embedding> {
+pub(super) fn short_vector() -> Option<Embedding> {
     Embedding::new(vec![1.0, 0.0, 0.0, 0.0])
 }
 
-fn assert_wrong_space<T>(result: Result<T, IndexError>) {
+pub(super) fn assert_wrong_space<T>(result: Result<T, IndexError>) {
     match result {
         Err(IndexError::WrongSpace { recorded }) => assert_eq!(recorded, space()),
         Err(other) => panic!("expected another error than: {other}"),
@@ -98,7 +98,7 @@ async fn a_reset_empties_and_records(h: &IndexHarness) {
     let memory = h.indexed(&one, "Has a dog.", Some(&[1.0])).await;
     h.indexed(&two, "Has a dog.", Some(&[1.0])).await;
 
-    h.index.reset(Some(&other_space())).await.unwrap();
+    h.reset(Some(&other_space())).await;
 
     assert_eq!(h.index.space().await.unwrap(), Some(other_space()));
     assert!(h.entries(&one).await.is_empty() && h.entries(&two).await.is_empty());
@@ -114,7 +114,7 @@ async fn a_reset_empties_and_records(h: &IndexHarness) {
 async fn a_reset_can_leave_no_space(h: &IndexHarness) {
     let profile = h.profile().await;
     h.indexed(&profile, "Has a dog.", Some(&[1.0])).await;
-    h.index.reset(None).await.unwrap();
+    h.reset(None).await;
     assert_eq!(h.index.space().await.unwrap(), None);
     assert!(h.entries(&profile).await.is_empty());
     let again = h.indexed(&profile, "Likes tea.", None).await;
@@ -124,7 +124,7 @@ async fn a_reset_can_leave_no_space(h: &IndexHarness) {
 
 async fn words_work_without_a_space(h: &IndexHarness) {
     let profile = h.profile().await;
-    h.index.reset(None).await.unwrap();
+    h.reset(None).await;
     let memory = h.indexed(&profile, "Has a dog.", None).await;
     assert_eq!(h.found(&profile, &words("dog")).await, [memory]);
 }

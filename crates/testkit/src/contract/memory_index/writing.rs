@@ -1,6 +1,7 @@
 //! Writing, replacing, removing; and what another instance sees of it.
 
 use domain::ids::MemoryId;
+use domain::memory::{IndexEntry, IndexedMemory};
 use domain::privacy::RecallGrant;
 
 use super::{IndexHarness, both, entry, meaning, words};
@@ -15,6 +16,8 @@ pub(super) const CASES: &[Case<IndexHarness>] = cases![
     removing_is_idempotent,
     no_ids_are_not_all_ids,
     entries_come_in_the_order_of_their_ids,
+    entries_come_in_pages,
+    an_entry_tells_its_version_and_whether_it_has_a_vector,
     another_instance_sees_every_change,
 ];
 
@@ -107,6 +110,48 @@ async fn entries_come_in_the_order_of_their_ids(h: &IndexHarness) {
     assert_eq!(h.entries(&profile).await, ids);
 }
 
+async fn entries_come_in_pages(h: &IndexHarness) {
+    let profile = h.profile().await;
+    let mut ids = Vec::new();
+    for n in 0..7 {
+        ids.push(h.indexed(&profile, &format!("memory {n}"), None).await);
+    }
+    for limit in 1..=8 {
+        let (mut walked, mut after) = (Vec::new(), None);
+        loop {
+            let page = h
+                .index
+                .entries(profile.scope(), after, limit)
+                .await
+                .unwrap();
+            assert!(page.len() <= limit);
+            let Some(last) = page.last() else { break };
+            after = Some(last.memory);
+            walked.extend(page.iter().map(|entry| entry.memory));
+        }
+        assert_eq!(walked, ids, "pages of {limit}");
+    }
+}
+
+async fn an_entry_tells_its_version_and_whether_it_has_a_vector(h: &IndexHarness) {
+    let profile = h.profile().await;
+    let memory = h.memory(&profile, "Has a dog.").await;
+    for (version, numbers) in [(1, Some(&[1.0][..])), (2, None), (3, Some(&[1.0]))] {
+        let changed = IndexEntry {
+            version,
+            ..entry(memory, "Has a dog.", numbers)
+        };
+        h.upsert(&profile, vec![changed]).await;
+        let told = IndexedMemory {
+            memory,
+            version,
+            with_vector: numbers.is_some(),
+        };
+        let entries = h.index.entries(profile.scope(), None, 10).await.unwrap();
+        assert_eq!(entries, [told]);
+    }
+}
+
 async fn another_instance_sees_every_change(h: &IndexHarness) {
     let Some(second) = &h.second else {
         println!("this index has one instance only: nothing to compare");
@@ -134,5 +179,6 @@ async fn another_instance_sees_every_change(h: &IndexHarness) {
         .await
         .unwrap();
     assert!(seen().await.is_empty());
-    assert!(second.entries(profile.scope()).await.unwrap().is_empty());
+    let left = second.entries(profile.scope(), None, 10).await;
+    assert!(left.unwrap().is_empty());
 }

@@ -1,7 +1,7 @@
 //! Memories as rows.
 
 use domain::ids::MemoryId;
-use domain::memory::{Memory, Origin, Stored};
+use domain::memory::{Indexed, Memory, Origin, Stored};
 use domain::page::PageRequest;
 use domain::privacy::{LearnGrant, RecallGrant};
 use domain::profile::Profile;
@@ -238,7 +238,7 @@ async fn a_removed_memory_is_never_brought_back(h: &StoreHarness) {
     commit!(h, user.id, memories.remove(profile.scope(), None)).unwrap();
     let update = changed(&memory, "Has a cat.", 2);
     assert!(!commit!(h, user.id, memories.update(&grant, &update)).unwrap());
-    commit!(h, user.id, memories.mark_indexed(&memory, true)).unwrap();
+    commit!(h, user.id, memories.mark_indexed(&memory, Indexed::Vector)).unwrap();
     assert_eq!(stored(h, &profile, memory.id).await, None);
 }
 

@@ -20,6 +20,8 @@ pub(super) const CASES: &[Case<StoreHarness>] = cases![
     the_default_moves,
     an_unknown_profile_does_not_become_the_default,
     parallel_defaults_leave_exactly_one,
+    parallel_changes_do_not_wait_for_each_other_in_a_circle,
+    parallel_changes_of_one_profile_all_count,
     memories_are_counted,
     a_removed_profile_takes_its_memories_and_leaves_its_sessions,
     nobody_else_touches_a_profile,
@@ -172,6 +174,45 @@ async fn parallel_defaults_leave_exactly_one(h: &StoreHarness) {
     .await;
     let views = look!(h, user.id, profiles.list());
     assert_eq!(views.iter().filter(|v| v.profile.is_default()).count(), 1);
+}
+
+async fn parallel_changes_do_not_wait_for_each_other_in_a_circle(h: &StoreHarness) {
+    let (user, _) = h.user_with_profile().await;
+    let mut profiles = Vec::new();
+    for n in 0..RACERS {
+        profiles.push(h.profile(&user, &format!("profile {n}")).await);
+    }
+    let others = profiles.clone().into_iter().rev();
+    race(profiles.into_iter().zip(others).map(|(one, other)| {
+        let (store, user) = (h.store.clone(), user.id);
+        async move {
+            let mut work = store.begin(user).await.unwrap();
+            assert!(work.profiles().update(&one).await.unwrap());
+            let_others_in().await;
+            assert!(work.profiles().set_default(other.id()).await.unwrap());
+            work.commit().await.unwrap();
+        }
+    }))
+    .await;
+}
+
+async fn parallel_changes_of_one_profile_all_count(h: &StoreHarness) {
+    let (user, profile) = h.user_with_profile().await;
+    race((0..RACERS).map(|_| {
+        let (store, user, id) = (h.store.clone(), user.id, profile.id());
+        async move {
+            let mut work = store.begin(user).await.unwrap();
+            let found = work.profiles().find(id).await.unwrap().unwrap().profile;
+            let_others_in().await;
+            let name = format!("{}+", found.name());
+            let renamed = renamed(&found, &name, None);
+            assert!(work.profiles().update(&renamed).await.unwrap());
+            work.commit().await.unwrap();
+        }
+    }))
+    .await;
+    let view = look!(h, user.id, profiles.find(profile.id())).unwrap();
+    assert_eq!(view.profile.name().matches('+').count(), RACERS);
 }
 
 async fn memories_are_counted(h: &StoreHarness) {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use domain::ids::MemoryId;
-use domain::memory::{Memory, MemoryRepository, Stored};
+use domain::memory::{Indexed, Memory, MemoryRepository, Stored};
 use domain::page::{Page, PageRequest};
 use domain::privacy::{LearnGrant, MemoryScope, PrivacyMode, RecallGrant};
 use domain::session::DrawnFrom;
@@ -154,15 +154,19 @@ impl MemoryRepository for Unit {
         Ok(self.state.memory(self.owner, id).cloned())
     }
 
-    async fn mark_indexed(&mut self, memory: &Memory, with_vector: bool) -> Result<(), StoreError> {
+    async fn mark_indexed(&mut self, memory: &Memory, held: Indexed) -> Result<(), StoreError> {
+        let indexed = match held {
+            Indexed::Nothing => None,
+            Indexed::Words => Some((memory.version, false)),
+            Indexed::Vector => Some((memory.version, true)),
+        };
         let (owner, rows) = (self.owner, self.state.memories.iter_mut());
         let same = |row: &&mut MemoryRow| {
             row.memory.scope.user == owner
                 && row.memory.id == memory.id
                 && row.memory.version == memory.version
         };
-        rows.filter(same)
-            .for_each(|row| row.indexed = Some((memory.version, with_vector)));
+        rows.filter(same).for_each(|row| row.indexed = indexed);
         Ok(())
     }
 }

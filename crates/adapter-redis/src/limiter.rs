@@ -1,0 +1,66 @@
+//! Calls that all replicas count together.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::limits::{Budget, Counted, LimiterUnavailable, RateLimiter, Taken};
+use hmac::{Hmac, KeyInit, Mac};
+use redis::Script;
+use sha2::Sha256;
+
+use crate::server::RedisServer;
+
+/// [`RateLimiter`] of all replicas on one Redis.
+pub struct RedisLimiter {
+    server: Arc<RedisServer>,
+    /// Hashes who is counted, so that no address and no account lies in Redis.
+    hasher: Hmac<Sha256>,
+    take: Script,
+}
+
+impl RedisLimiter {
+    /// Counts on this server. All replicas must have the same `key`, or they count apart.
+    pub fn new(server: Arc<RedisServer>, key: &[u8; 64]) -> Self {
+        // The size of the block, so that it is taken as it is.
+        let hasher = Hmac::new(key.into());
+        Self {
+            server,
+            hasher,
+            take: Script::new(include_str!("scripts/take.lua")),
+        }
+    }
+
+    fn bucket(&self, counted: &Counted) -> String {
+        let hash = self.hasher.clone().chain_update(counted.bucket());
+        let hash = hash.finalize().into_bytes();
+        self.server
+            .key(format_args!("calls:{}", hex::encode(&hash[..16])))
+    }
+}
+
+#[async_trait]
+impl RateLimiter for RedisLimiter {
+    async fn take(
+        &self,
+        counted: &Counted,
+        per_minute: NonZeroU32,
+    ) -> Result<Taken, LimiterUnavailable> {
+        let mut call = self.take.prepare_invoke();
+        call.key(self.bucket(counted)).arg(per_minute.get());
+        let answer = self.server.run(&call).await;
+        let (granted, left, micros): (bool, u32, u64) =
+            answer.map_err(|failure| LimiterUnavailable(failure.into()))?;
+        let budget = Budget {
+            quota: per_minute.get(),
+            left,
+            reset: Duration::from_micros(micros),
+        };
+        Ok(if granted {
+            Taken::Granted(budget)
+        } else {
+            Taken::Spent(budget)
+        })
+    }
+}

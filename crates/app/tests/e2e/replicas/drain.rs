@@ -1,0 +1,61 @@
+//! Replicas that come and go.
+
+use reqwest::Method;
+use serde_json::json;
+
+use super::{Installation, at, messages, output};
+use crate::harness::command;
+
+#[tokio::test]
+async fn one_ends_its_streams_and_stops_while_the_other_serves() {
+    let Some(installation) = Installation::start().await else {
+        return;
+    };
+    let (mut one, two) = installation.pair(&[]).await;
+    let ada = one.sign_up("ada").await;
+    let ada_there = at(&ada, &two);
+    let sessions = [ada.session("normal").await, ada.session("normal").await];
+    let slow = json!({"message": "[slow] one two three four five six seven eight"});
+    let path = format!("/api/v1/chat/{}/stream", sessions[0]);
+    let asked = ada.request(Method::POST, &path).json(&slow);
+    let stream = asked.send().await.expect("a stream");
+    let stopping = tokio::task::spawn_blocking(move || one.stop());
+    for _ in 0..3 {
+        ada_there.chat(&sessions[1], "Good morning!").await;
+    }
+    let text = stream.text().await.expect("whole");
+    assert!(text.trim_end().ends_with("data: [DONE]"), "{text}");
+    assert!(stopping.await.expect("joined"), "it ended well");
+    // What was begun there goes on here.
+    ada_there.chat(&sessions[0], "And?").await;
+    let stored = messages(&ada_there, &sessions[0]).await;
+    assert_eq!(stored.len(), 4);
+    assert!(
+        stored.iter().all(|m| m["status"] == "complete"),
+        "{stored:?}"
+    );
+}
+
+#[tokio::test]
+async fn health_tells_a_server_that_is_ready_from_one_that_is_not_there() {
+    let Some(installation) = Installation::start().await else {
+        return;
+    };
+    let mut server = installation.replica(&[]).await;
+    let port = server.base.rsplit(':').next().expect("a port").to_owned();
+    let health = |port: &str| {
+        let data = tempfile::tempdir().expect("folder");
+        let mut health = command(data.path());
+        health.arg("health").env("MEMORYCHAT_PORT", port);
+        async move {
+            let answer = output(health).await;
+            drop(data);
+            answer
+        }
+    };
+    let (well, text) = health(&port).await;
+    assert!(well && text.contains("\"status\":\"ready\""), "{text}");
+    server.kill();
+    let (well, text) = health(&port).await;
+    assert!(!well && text.contains("does not answer"), "{text}");
+}

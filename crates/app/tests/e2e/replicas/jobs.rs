@@ -1,0 +1,201 @@
+//! Work that any process may do, and that is done once.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use serde_json::json;
+
+use super::{Installation, at, metric, output};
+use crate::harness::command;
+
+const PENDING: &str = "select count(*) from outbox where state = 'pending'";
+const DEAD: &str = "select count(*) from outbox where state = 'dead'";
+const LEASED: &str = "select count(*) from outbox where locked_until > 0";
+
+/// Servers that leave all work to others.
+const IDLE: [(&str, &str); 1] = [("MEMORYCHAT_WORKERS", "0")];
+
+#[tokio::test]
+async fn many_workers_run_no_job_twice() {
+    let Some(installation) = Installation::start().await else {
+        return;
+    };
+    let (one, two) = installation.pair(&[("MEMORYCHAT_WORKERS", "2")]).await;
+    let _workers = [installation.worker(), installation.worker()];
+    let ada = one.sign_up("ada").await;
+    let profile = ada.default_profile().await;
+    let sessions = [ada.session("normal").await, ada.session("normal").await];
+    for n in 0..16 {
+        let caller = at(&ada, [&one, &two][n % 2]);
+        let said = format!("My number {n} is {n}{n}.");
+        caller.chat(&sessions[n % 2], &said).await;
+    }
+    installation.wait_for_count(PENDING, 0).await;
+    let mut memories = ada.memories(&profile).await;
+    memories.sort();
+    memories.dedup();
+    assert_eq!(memories.len(), 16, "{memories:?}");
+    assert_eq!(
+        installation.count("select count(*) from memories").await,
+        16
+    );
+    assert_eq!(installation.count(DEAD).await, 0);
+    let calls = installation.model.calls();
+    let extractions = calls.iter().filter(|call| call.is_extraction());
+    assert_eq!(extractions.count(), 16, "each job ran once");
+}
+
+#[tokio::test]
+async fn the_work_of_a_killed_worker_is_done_once_by_another() {
+    let Some(installation) = Installation::start().await else {
+        return;
+    };
+    let server = installation.replica(&IDLE).await;
+    let ada = server.sign_up("ada").await;
+    let profile = ada.default_profile().await;
+    let session = ada.session("normal").await;
+    let mut first = installation.worker();
+    // The first extraction of this message never ends.
+    ada.chat(&session, "My dog is called Rex. [linger]").await;
+    wait_for_extractions(&installation, 1).await;
+    first.kill();
+    assert_eq!(installation.count(LEASED).await, 1);
+
+    // A server that starts beside others must not end leases that others may hold.
+    let _late = installation.replica(&[]).await;
+    assert_eq!(installation.count(LEASED).await, 1);
+    let _second = installation.worker();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(extractions(&installation), 1, "the lease still holds");
+
+    installation.let_jobs_be_due().await;
+    installation.wait_for_count(PENDING, 0).await;
+    let memories = ada.memories(&profile).await;
+    assert_eq!(memories.len(), 1, "{memories:?}");
+    assert_eq!(extractions(&installation), 2);
+    assert_eq!(installation.count(DEAD).await, 0);
+}
+
+#[tokio::test]
+async fn a_worker_that_lost_its_lease_changes_nothing() {
+    let Some(installation) = Installation::start().await else {
+        return;
+    };
+    let server = installation.replica(&IDLE).await;
+    let ada = server.sign_up("ada").await;
+    let profile = ada.default_profile().await;
+    let session = ada.session("normal").await;
+    let _slow = installation.worker();
+    // The first extraction takes three seconds, and its lease ends meanwhile.
+    ada.chat(&session, "My dog is called Rex. [dawdle]").await;
+    wait_for_extractions(&installation, 1).await;
+    installation.let_jobs_be_due().await;
+    let _quick = installation.worker();
+    wait_for_extractions(&installation, 2).await;
+    installation.wait_for_count(PENDING, 0).await;
+    // Time for the slow one to end too.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(installation.count(PENDING).await, 0);
+    let memories = ada.memories(&profile).await;
+    assert_eq!(memories.len(), 1, "{memories:?}");
+}
+
+#[tokio::test]
+async fn a_poison_job_ends_visibly_and_holds_nobody_up() {
+    let Some(installation) = Installation::start().await else {
+        return;
+    };
+    let server = installation.replica(&IDLE).await;
+    let ada = server.sign_up("ada").await;
+    let profile = ada.default_profile().await;
+    let session = ada.session("normal").await;
+    let _workers = [installation.worker(), installation.worker()];
+    // The memory of this cannot be embedded.
+    ada.chat(&session, "My cat is called [poison] Tom.").await;
+    installation
+        .wait_for_count("select count(*) from memories", 1)
+        .await;
+    ada.chat(&session, "My dog is called Rex.").await;
+    ada.wait_for_memories(&profile, 2).await;
+    let mut dead = 0;
+    for _ in 0..300 {
+        dead = installation.count(DEAD).await;
+        if dead == 1 {
+            break;
+        }
+        installation
+            .execute("update outbox set available_at = 0 where locked_until is null")
+            .await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(dead, 1);
+    installation.wait_for_count(PENDING, 0).await;
+    assert_eq!(metric(&ada, "jobs_dead").await, 1);
+    let attempts = installation.count("select attempts from outbox where state = 'dead'");
+    assert_eq!(attempts.await, 10);
+
+    let data = tempfile::tempdir().expect("folder");
+    let mut doctor = command(data.path());
+    doctor.arg("doctor").envs(installation.with(&[]));
+    let (_, shown) = output(doctor).await;
+    assert!(
+        shown.contains("1 given up") && shown.contains("after 10 tries"),
+        "{shown}"
+    );
+    assert!(shown.contains("shared by all replicas"), "{shown}");
+    assert!(!shown.contains("Tom"), "{shown}");
+}
+
+#[tokio::test]
+async fn what_was_deleted_before_its_job_ran_is_not_learned() {
+    let Some(installation) = Installation::start().await else {
+        return;
+    };
+    let (one, two) = installation.pair(&IDLE).await;
+    let ada = one.sign_up("ada").await;
+    let ada_there = at(&ada, &two);
+    let body = json!({"name": "Work"});
+    let work = ada.post("/api/v1/memory-profiles", &body).await;
+    let work = crate::harness::id(&work.expect(StatusCode::CREATED));
+    let sessions = [ada.session("normal").await, ada.session("normal").await];
+    let body = json!({"memory_profile_id": work});
+    let third = ada.post("/api/v1/sessions", &body).await;
+    let third = crate::harness::id(&third.expect(StatusCode::CREATED));
+    ada.chat(&sessions[0], "My dog is called Rex.").await;
+    let said = ada.chat(&sessions[1], "My cat is called Tom.").await;
+    ada.chat(&third, "My boss is called Eve.").await;
+    assert_eq!(installation.count(PENDING).await, 3);
+
+    let path = format!("/api/v1/sessions/{}", sessions[0]);
+    ada_there.delete(&path).await.expect_ok();
+    let message = crate::harness::id(&said["user_message"]);
+    let path = format!("/api/v1/sessions/{}/messages/{message}", sessions[1]);
+    ada_there.delete(&path).await.expect_ok();
+    let path = format!("/api/v1/memory-profiles/{work}");
+    ada_there.delete(&path).await.expect_ok();
+
+    let _worker = installation.worker();
+    installation.wait_for_count(PENDING, 0).await;
+    assert_eq!(installation.count("select count(*) from memories").await, 0);
+    assert_eq!(installation.count(DEAD).await, 0);
+    assert_eq!(
+        extractions(&installation),
+        0,
+        "the model was not even asked"
+    );
+}
+
+fn extractions(installation: &Installation) -> usize {
+    let calls = installation.model.calls();
+    calls.iter().filter(|call| call.is_extraction()).count()
+}
+
+async fn wait_for_extractions(installation: &Installation, count: usize) {
+    for _ in 0..600 {
+        if extractions(installation) >= count {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("no {count} extractions in time");
+}
