@@ -26,12 +26,16 @@ pub(crate) async fn observe(
     api: Data<Api>,
     settings: Data<HttpSettings>,
     metrics: Data<Metrics>,
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
     let envelope = Envelope::of(&request, &settings, &*api.ids);
     let method = label(request.method());
+    // Whatever answers GET answers HEAD alike; the server below leaves the body out.
+    if *request.method() == Method::HEAD {
+        request.head_mut().method = Method::GET;
+    }
     let route = request
         .match_pattern()
         .unwrap_or_else(|| "unmatched".to_owned());

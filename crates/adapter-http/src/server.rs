@@ -135,7 +135,7 @@ impl Methods {
     fn of(document: &OpenApi) -> Self {
         let paths = document.paths.paths.iter().map(|(path, item)| {
             let methods = [
-                ("GET", &item.get),
+                ("GET, HEAD", &item.get),
                 ("POST", &item.post),
                 ("PUT", &item.put),
                 ("PATCH", &item.patch),

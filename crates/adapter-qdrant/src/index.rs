@@ -60,6 +60,11 @@ impl QdrantMemoryIndex {
         })))
     }
 
+    /// Says in which space this process embeds, before the server is asked for its own.
+    pub fn expect(&self, space: Option<EmbeddingSpace>) {
+        self.0.embed_in(space);
+    }
+
     /// How many points were met that name another owner than they should; each was dropped.
     pub fn foreign_points(&self) -> u64 {
         self.0.foreign.load(Ordering::Relaxed)
@@ -137,6 +142,11 @@ impl Shared {
     /// From now on this process embeds in this space.
     pub(crate) fn embed_in(&self, space: Option<EmbeddingSpace>) {
         *lock(&self.adopted) = space;
+    }
+
+    /// The space that this process embeds in.
+    fn adopted(&self) -> Option<EmbeddingSpace> {
+        lock(&self.adopted).clone()
     }
 
     /// Refuses vectors of another space than the collection's, and of another length.
@@ -293,8 +303,8 @@ impl MemoryIndex for QdrantMemoryIndex {
                 self.0.put(&collection.name, scope, &entries).await
             },
             else {
-                // Words need no space.
-                let collection = self.0.ensure(None).await?;
+                let space = self.0.adopted();
+                let collection = self.0.ensure(space.as_ref()).await?;
                 let vectors = entries.iter().filter_map(|entry| entry.embedding.as_ref());
                 self.0.check(&collection, vectors)?;
                 Ok(self.0.put(&collection.name, scope, &entries).await?)

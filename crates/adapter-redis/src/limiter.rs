@@ -10,7 +10,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use redis::Script;
 use sha2::Sha256;
 
-use crate::server::RedisServer;
+use crate::server::{RedisFailure, RedisServer};
 
 /// [`RateLimiter`] of all replicas on one Redis.
 pub struct RedisLimiter {
@@ -18,7 +18,11 @@ pub struct RedisLimiter {
     /// Hashes who is counted, so that no address and no account lies in Redis.
     hasher: Hmac<Sha256>,
     take: Script,
+    agree: Script,
 }
+
+/// How long a replica's mark stays without another look.
+const MARK: Duration = Duration::from_mins(3);
 
 impl RedisLimiter {
     /// Counts on this server. All replicas must have the same `key`, or they count apart.
@@ -29,14 +33,28 @@ impl RedisLimiter {
             server,
             hasher,
             take: Script::new(include_str!("scripts/take.lua")),
+            agree: Script::new(include_str!("scripts/agree.lua")),
         }
     }
 
+    /// Do the replicas that came first have the same key? Those with another count apart. Each call
+    /// holds for three minutes, so ask again before that.
+    pub async fn agrees(&self) -> Result<bool, RedisFailure> {
+        let mut call = self.agree.prepare_invoke();
+        call.key(self.server.key("mark"))
+            .arg(self.hash("mark"))
+            .arg(u64::try_from(MARK.as_millis()).unwrap_or(u64::MAX));
+        self.server.run(&call).await
+    }
+
     fn bucket(&self, counted: &Counted) -> String {
-        let hash = self.hasher.clone().chain_update(counted.bucket());
-        let hash = hash.finalize().into_bytes();
-        self.server
-            .key(format_args!("calls:{}", hex::encode(&hash[..16])))
+        let hash = self.hash(&counted.bucket());
+        self.server.key(format_args!("calls:{hash}"))
+    }
+
+    fn hash(&self, text: &str) -> String {
+        let hash = self.hasher.clone().chain_update(text).finalize();
+        hex::encode(&hash.into_bytes()[..16])
     }
 }
 

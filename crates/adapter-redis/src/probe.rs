@@ -1,5 +1,6 @@
 //! How Redis is.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -33,7 +34,8 @@ impl Probe for RedisProbe {
     }
 
     async fn check(&self) -> Result<String, Ailment> {
-        let (mut connection, persistence) = self.server.look().await.map_err(ailment_of)?;
+        let looked = self.server.look().await;
+        let (mut connection, persistence) = looked.map_err(|failure| ailment_of(&failure))?;
         let info: RedisResult<String> =
             cmd("INFO").arg("server").query_async(&mut connection).await;
         let info = info.unwrap_or_default();
@@ -52,8 +54,8 @@ impl Probe for RedisProbe {
     }
 }
 
-fn ailment_of(failure: RedisFailure) -> Ailment {
-    let way_out = match &failure {
+fn ailment_of(failure: &RedisFailure) -> Ailment {
+    let way_out = match failure {
         RedisFailure::Persists(_) => {
             "start Redis with `--save \"\" --appendonly no`, or set REDIS_ALLOW_PERSISTENCE=true"
         }
@@ -65,7 +67,7 @@ fn ailment_of(failure: RedisFailure) -> Ailment {
     Ailment {
         problem: format!(
             "{}; incognito is refused and limits hold per replica",
-            short(&failure)
+            short(failure)
         ),
         way_out: way_out.to_owned(),
     }
@@ -74,6 +76,9 @@ fn ailment_of(failure: RedisFailure) -> Ailment {
 fn short(failure: &RedisFailure) -> String {
     match failure {
         RedisFailure::Persists(ways) => format!("Redis writes to a disk ({ways})"),
-        other => other.to_string(),
+        other => match other.source() {
+            Some(cause) => format!("{other}: {cause}"),
+            None => other.to_string(),
+        },
     }
 }

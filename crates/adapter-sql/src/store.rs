@@ -10,7 +10,7 @@ use sea_orm::{
 
 use crate::connect::{Pools, SqlConfig, open};
 use crate::error::store_error;
-use crate::postgres::{self, Login, Role};
+use crate::postgres::{self, Access, Login, Role};
 use crate::unit_of_work::SqlUnitOfWork;
 
 /// The database: SQLite or Postgres. Clones share its connections.
@@ -55,7 +55,7 @@ impl SqlStore {
     }
 
     /// Whom the database takes this program for; SQLite knows nobody.
-    pub async fn login(&self) -> Result<Login, StoreError> {
+    pub async fn logged_in_as(&self) -> Result<Login, StoreError> {
         if self.is_postgres() {
             postgres::check_login(&self.readers).await
         } else {
@@ -108,12 +108,11 @@ impl SqlStore {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        let begun = self.writer.begin_with_options(options).await;
-        let tx = begun.map_err(store_error)?;
         if self.is_postgres() {
-            postgres::bind(&tx, self.role, owner, false).await?;
+            return postgres::begin(&self.writer, self.role, owner, Access::Write).await;
         }
-        Ok(tx)
+        let begun = self.writer.begin_with_options(options).await;
+        begun.map_err(store_error)
     }
 
     /// Lets a transaction that writes go on for another owner.
@@ -123,7 +122,7 @@ impl SqlStore {
         owner: UserId,
     ) -> Result<(), StoreError> {
         if self.is_postgres() {
-            postgres::bind(tx, self.role, Some(owner), false).await?;
+            postgres::bind(tx, self.role, Some(owner), Access::Write).await?;
         }
         Ok(())
     }
@@ -133,11 +132,10 @@ impl SqlStore {
         &self,
         owner: Option<UserId>,
     ) -> Result<DatabaseTransaction, StoreError> {
-        let tx = self.readers.begin().await.map_err(store_error)?;
         if self.is_postgres() {
-            postgres::bind(&tx, self.role, owner, true).await?;
+            return postgres::begin(&self.readers, self.role, owner, Access::Read).await;
         }
-        Ok(tx)
+        self.readers.begin().await.map_err(store_error)
     }
 }
 

@@ -34,7 +34,7 @@ pub enum SchemaState {
 /// Opens the database; makes the data folder if it is missing.
 pub async fn open(settings: &Settings, schema: Schema) -> Result<SqlStore> {
     let store = connect(settings, config(settings)).await?;
-    let login = store.login().await?;
+    let login = store.logged_in_as().await?;
     admit(settings, &login)?;
     match (schema_state(&store).await?, schema) {
         (SchemaState::Current, _) => {}
@@ -56,7 +56,7 @@ pub async fn open(settings: &Settings, schema: Schema) -> Result<SqlStore> {
             }
         ),
     }
-    if let Login::Stranger { role } = store.login().await? {
+    if let Login::Stranger { role } = store.logged_in_as().await? {
         bail!(
             "DATABASE_URL logs in as {role}, which may not act for memorychat; use mc_login, or \
              `grant mc_login to {role}`"

@@ -2,7 +2,7 @@
 //!
 //! - [`settings`] reads and checks what can be set; the list is `settings/table.rs`.
 //! - [`wiring`] is the one place that knows all parts; [`models`] chooses who answers and who embeds,
-//!   [`identity`] who keeps the accounts.
+//!   [`identity`] who keeps the accounts, [`index`] where the memory index is.
 //! - [`serve`] runs the server and its workers; `commands/` holds one file per command.
 //!
 //! # To add a command
@@ -16,6 +16,7 @@ pub mod cli;
 pub mod commands;
 pub mod database;
 pub mod identity;
+pub mod index;
 pub mod models;
 pub mod probes;
 pub mod serve;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use adapter_qdrant::QdrantMemoryIndex;
 use adapter_sql::SqlStore;
 use async_trait::async_trait;
 use domain::health::{Ailment, Probe};
-use domain::memory::{Embedder, MemoryIndex};
+use domain::memory::{Embedder, IndexError, MemoryIndex};
 
 use crate::database::{SchemaState, schema_state};
 
@@ -37,20 +38,61 @@ impl Probe for DatabaseProbe {
                 problem: format!("the database schema is {changes} changes behind"),
                 way_out: "run `memorychat migrate`".to_owned(),
             }),
-            SchemaState::Ahead => Err(Ailment {
-                problem: "the database was written by a newer memorychat".to_owned(),
-                way_out: "update this program".to_owned(),
-            }),
+            // No program starts on a newer schema. One that runs while it is made goes on, until the
+            // new ones have taken its place: if it were not ready, nobody would be.
+            SchemaState::Ahead => Ok(format!(
+                "{}, schema of a newer memorychat; this program is to be replaced",
+                self.store.engine()
+            )),
         }
     }
+}
+
+/// Where the memory index is.
+pub enum IndexPlace {
+    /// In the database.
+    Embedded,
+    /// On a server.
+    Qdrant(QdrantMemoryIndex),
 }
 
 /// Looks whether the memory index answers and belongs to the embedding model in use.
 pub struct IndexProbe {
     /// The index.
     pub index: Arc<dyn MemoryIndex>,
+    /// Where it is.
+    pub place: IndexPlace,
     /// The embedding model in use.
     pub embedder: Option<Arc<dyn Embedder>>,
+}
+
+impl IndexProbe {
+    async fn place(&self) -> Result<String, IndexError> {
+        match &self.place {
+            IndexPlace::Embedded => Ok("embedded".to_owned()),
+            IndexPlace::Qdrant(index) => {
+                let version = index.server_version().await?;
+                let foreign = match index.foreign_points() {
+                    0 => String::new(),
+                    count => format!(", {count} points of a wrong owner met"),
+                };
+                Ok(format!("Qdrant {version}{foreign}"))
+            }
+        }
+    }
+
+    fn ailment(&self, error: &IndexError) -> Ailment {
+        let way_out = match self.place {
+            IndexPlace::Embedded => "look at the database; `memorychat reindex` rebuilds the index",
+            IndexPlace::Qdrant(_) => {
+                "look at QDRANT_URL and at the server; until then chat goes on without memories"
+            }
+        };
+        Ailment {
+            problem: error.to_string(),
+            way_out: way_out.to_owned(),
+        }
+    }
 }
 
 #[async_trait]
@@ -59,16 +101,21 @@ impl Probe for IndexProbe {
         "memory_index"
     }
 
+    /// Without a server, chat goes on; without the database, nothing does.
     fn required(&self) -> bool {
-        true
+        match self.place {
+            IndexPlace::Embedded => true,
+            IndexPlace::Qdrant(_) => false,
+        }
     }
 
     async fn check(&self) -> Result<String, Ailment> {
-        let recorded = self.index.space().await.map_err(|error| Ailment {
-            problem: error.to_string(),
-            way_out: "look at the database; `memorychat reindex` rebuilds the index".to_owned(),
-        })?;
-        match (recorded, &self.embedder) {
+        let place = self.place().await.map_err(|error| self.ailment(&error))?;
+        let recorded = self.index.space().await;
+        match (
+            recorded.map_err(|error| self.ailment(&error))?,
+            &self.embedder,
+        ) {
             (Some(space), Some(embedder)) if space != *embedder.space() => Err(Ailment {
                 problem: format!(
                     "the index was made with {}, but {} is in use",
@@ -78,10 +125,10 @@ impl Probe for IndexProbe {
                 way_out: "run `memorychat reindex`".to_owned(),
             }),
             (Some(space), _) => Ok(format!(
-                "embedded, vectors of {} ({} numbers)",
+                "{place}, vectors of {} ({} numbers)",
                 space.model, space.dimension
             )),
-            (None, _) => Ok("embedded, by words alone".to_owned()),
+            (None, _) => Ok(format!("{place}, by words alone")),
         }
     }
 }

@@ -16,6 +16,7 @@ use tracing::{info, warn};
 
 use crate::database::{self, Schema};
 use crate::identity;
+use crate::index;
 use crate::models;
 use crate::say;
 use crate::settings::Settings;
@@ -51,20 +52,17 @@ impl Application {
         let store = database::open(settings, schema).await?;
         let claim = claim(settings)?;
         fetch_models(settings).await;
-        let parts = Parts::new(store, models::choose(settings).await?);
+        let parts = Parts::new(settings, store, models::choose(settings).await?)?;
         let parts = Arc::new(parts.sharing(settings)?);
         parts.shared.check().await?;
-        let reindexer = parts.reindexer();
-        reindexer
-            .adopt()
-            .await
-            .map_err(|error| anyhow::anyhow!("{error}; run `memorychat reindex`"))?;
+        index::adopt(&parts).await?;
         recover(&parts, claim.is_some(), settings.stale_after).await?;
 
         let listener = listen(settings)?;
         let address = listener.local_addr()?;
         let tasks = Tasks::new(Handle::current());
         let api = parts.api(settings, Arc::new(tasks.clone()))?;
+        parts.shared.compare().await;
         let running = adapter_http::serve(listener, api, http_settings(settings))?;
 
         let stop = CancellationToken::new();
@@ -81,6 +79,9 @@ impl Application {
             settings.stale_after,
             stop.clone(),
         ));
+        if let Some(every) = settings.compare_every.filter(|_| settings.workers > 0) {
+            workers.spawn(worker::compare(Arc::clone(&parts), every, stop.clone()));
+        }
         Ok(Self {
             address,
             running,
@@ -110,7 +111,7 @@ impl Application {
              \x20 data        {data}\n\
              \x20 database    {database}\n\
              \x20 accounts    {accounts}\n\
-             \x20 index       embedded, in the database\n\
+             \x20 index       {index}\n\
              \x20 embeddings  {embeddings}\n\
              \x20 chat        {chat}\n\
              {replicas}\
@@ -123,6 +124,7 @@ impl Application {
                 .unwrap_or_else(|_| settings.data_dir.clone())
                 .display(),
             accounts = identity::line(settings),
+            index = parts.index_line,
             embeddings = parts.models.embedding_line,
             chat = parts.models.chat_line,
             replicas = parts

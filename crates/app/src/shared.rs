@@ -1,6 +1,6 @@
 //! What replicas share in memory: on Redis where there is one, else each has its own.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use adapter_redis::{RedisConfig, RedisLimiter, RedisProbe, RedisServer, RedisTranscripts};
 use anyhow::{Context, Result};
@@ -26,7 +26,10 @@ enum Kept {
         turns: Arc<RamTranscripts>,
         one_server: bool,
     },
-    Redis(Arc<RedisServer>),
+    Redis {
+        server: Arc<RedisServer>,
+        limiter: OnceLock<Arc<RedisLimiter>>,
+    },
 }
 
 impl Shared {
@@ -52,14 +55,17 @@ impl Shared {
         let limits = EphemeralLimits::default();
         Ok(Self {
             transcripts: Arc::new(RedisTranscripts::new(Arc::clone(&server), clock, limits)),
-            kept: Kept::Redis(server),
+            kept: Kept::Redis {
+                server,
+                limiter: OnceLock::new(),
+            },
         })
     }
 
     /// Looks whether Redis can be used. One that is away is only said: it may come back, and turns in
     /// the other modes do not need it. One that refuses, or writes to a disk, is an error.
     pub async fn check(&self) -> Result<()> {
-        let Kept::Redis(server) = &self.kept else {
+        let Kept::Redis { server, .. } = &self.kept else {
             return Ok(());
         };
         match server.connect().await {
@@ -76,7 +82,24 @@ impl Shared {
     pub fn limiter(&self, key: &[u8; 64]) -> Option<Arc<dyn RateLimiter>> {
         match &self.kept {
             Kept::Here { .. } => None,
-            Kept::Redis(server) => Some(Arc::new(RedisLimiter::new(Arc::clone(server), key))),
+            Kept::Redis { server, limiter } => {
+                let new = || Arc::new(RedisLimiter::new(Arc::clone(server), key));
+                let limiter = Arc::clone(limiter.get_or_init(new));
+                Some(limiter as Arc<dyn RateLimiter>)
+            }
+        }
+    }
+
+    /// Looks whether the other replicas have the same secrets; to be called every minute or so.
+    pub async fn compare(&self) {
+        if let Kept::Redis { limiter, .. } = &self.kept
+            && let Some(limiter) = limiter.get()
+            && let Ok(false) = limiter.agrees().await
+        {
+            warn!(
+                "another replica has another JWT_SECRET_KEY: who logs in there is a stranger here, \
+                 and the two count calls apart"
+            );
         }
     }
 
@@ -93,7 +116,7 @@ impl Shared {
             Kept::Here { one_server, .. } => Arc::new(NoRedis {
                 one_server: *one_server,
             }),
-            Kept::Redis(server) => Arc::new(RedisProbe::new(Arc::clone(server))),
+            Kept::Redis { server, .. } => Arc::new(RedisProbe::new(Arc::clone(server))),
         }
     }
 
@@ -101,7 +124,7 @@ impl Shared {
     pub fn line(&self) -> Option<String> {
         match &self.kept {
             Kept::Here { one_server, .. } => (!one_server).then(|| ALONE.to_owned()),
-            Kept::Redis(server) => Some(format!(
+            Kept::Redis { server, .. } => Some(format!(
                 "limits and incognito are shared, on Redis at {}",
                 server.place()
             )),

@@ -6,7 +6,7 @@ use adapter_auth::{
     BcryptConfig, BcryptHasher, JwtAuthority, JwtConfig, SigningSecret, TokenAlgorithm,
 };
 use adapter_http::{Api, TaskSpawner};
-use adapter_sql::{SqlMemoryIndex, SqlStore};
+use adapter_sql::SqlStore;
 use anyhow::{Context, Result, bail};
 use domain::account::{AccountService, LocalIdentity, LocalIdentityConfig};
 use domain::chat::{TurnConfig, TurnService};
@@ -21,14 +21,12 @@ use domain::session::SessionService;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::identity;
+use crate::index::{self, ChosenIndex};
 use crate::models::ChosenModels;
-use crate::probes::{DatabaseProbe, IndexProbe};
+use crate::probes::DatabaseProbe;
 use crate::settings::{AuthSettings, Settings};
 use crate::shared::Shared;
 use crate::system::{Bell, SystemClock, TimeOrderedIds};
-
-/// Memory that the embedded index may use for vectors, in bytes.
-const INDEX_CACHE_BYTES: u64 = 256 * 1024 * 1024;
 
 /// The parts, each made once.
 pub struct Parts {
@@ -38,6 +36,10 @@ pub struct Parts {
     pub worker_store: SqlStore,
     /// The memory index.
     pub index: Arc<dyn MemoryIndex>,
+    /// How the index is.
+    pub index_probe: Arc<dyn Probe>,
+    /// One line about the index.
+    pub index_line: String,
     /// The models.
     pub models: ChosenModels,
     /// What replicas share in memory.
@@ -51,21 +53,24 @@ pub struct Parts {
 
 impl Parts {
     /// Makes the parts over an open database and chosen models.
-    pub fn new(store: SqlStore, models: ChosenModels) -> Self {
+    pub fn new(settings: &Settings, store: SqlStore, models: ChosenModels) -> Result<Self> {
         let worker_store = store.for_workers();
-        let index: Arc<dyn MemoryIndex> = Arc::new(SqlMemoryIndex::new(&store, INDEX_CACHE_BYTES));
+        let chosen = index::choose(settings, &store, models.embedder.as_ref())?;
+        let ChosenIndex { index, probe, line } = chosen;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn IdGenerator> = Arc::new(TimeOrderedIds);
-        Self {
+        Ok(Self {
             store,
             worker_store,
             index,
+            index_probe: probe,
+            index_line: line,
             models,
             shared: Shared::alone(Arc::clone(&clock), true),
             bell: Bell::default(),
             clock,
             ids,
-        }
+        })
     }
 
     fn indexer(&self, store: &SqlStore) -> Arc<Indexer> {
@@ -88,10 +93,7 @@ impl Parts {
             Arc::new(DatabaseProbe {
                 store: self.store.clone(),
             }),
-            Arc::new(IndexProbe {
-                index: Arc::clone(&self.index),
-                embedder: self.models.embedder.clone(),
-            }),
+            Arc::clone(&self.index_probe),
             self.shared.probe(),
         ];
         probes.extend(identity::probe(settings)?);

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::jobs::{JobKind, JobOutcome, JobRunner, Maintenance};
+use domain::jobs::{JobKind, JobOutcome, JobRunner, Maintenance, WorkSignal};
+use domain::memory::{IndexingError, Place, Reconciled};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -12,6 +13,12 @@ use crate::wiring::Parts;
 
 /// How long a worker waits for the bell before it looks by itself: other processes do not ring it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Pause between two steps of comparing index and rows: it must not be felt.
+const PACE: Duration = Duration::from_millis(100);
+
+/// How long to wait after an index that could not be compared.
+const COMPARE_AGAIN: Duration = Duration::from_mins(1);
 
 /// Runs jobs until it is told to stop; a job that has begun is finished.
 pub async fn run(runner: JobRunner, bell: Bell, stop: CancellationToken) {
@@ -77,6 +84,7 @@ pub async fn keep_house(parts: Arc<Parts>, stale_after: Duration, stop: Cancella
             () = tokio::time::sleep(every) => {}
         }
         parts.shared.purge();
+        parts.shared.compare().await;
         match parts
             .worker_store
             .interrupt_stale(parts.clock.now() - stale_after)
@@ -89,5 +97,55 @@ pub async fn keep_house(parts: Arc<Parts>, stale_after: Duration, stop: Cancella
             ),
             Err(error) => warn!(%error, "dead answers cannot be looked for"),
         }
+    }
+}
+
+/// Compares the index with the rows, at once and then at intervals, and mends what differs.
+pub async fn compare(parts: Arc<Parts>, every: Duration, stop: CancellationToken) {
+    loop {
+        let wait = tokio::select! {
+            () = stop.cancelled() => return,
+            outcome = round(&parts) => match outcome {
+                Ok(found) => {
+                    told(&parts, found);
+                    every
+                }
+                Err(error) => {
+                    warn!(%error, "the memory index cannot be compared with the database; trying again");
+                    COMPARE_AGAIN.min(every)
+                }
+            },
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+async fn round(parts: &Parts) -> Result<Reconciled, IndexingError> {
+    let reindexer = parts.reindexer();
+    // An index that was away at the start is met here for the first time.
+    reindexer.adopt().await?;
+    let (mut place, mut found) = (Place::Start, Reconciled::default());
+    loop {
+        let (next, more) = reindexer.reconcile(place).await?;
+        found += more;
+        if next == Place::End {
+            return Ok(found);
+        }
+        place = next;
+        tokio::time::sleep(PACE).await;
+    }
+}
+
+fn told(parts: &Parts, found: Reconciled) {
+    if found.missing > 0 || found.orphans > 0 {
+        warn!(
+            missing = found.missing,
+            orphans = found.orphans,
+            "the memory index differed from the database and is being mended"
+        );
+        parts.bell.work_added();
     }
 }

@@ -49,6 +49,7 @@ fn arrows_between_crates_are_the_drawn_ones() {
                 "adapter-http",
                 "adapter-local",
                 "adapter-openai",
+                "adapter-qdrant",
                 "adapter-redis",
                 "adapter-sql",
                 "domain",

@@ -178,3 +178,32 @@ fn the_report_hides_secrets() {
         );
     }
 }
+
+#[test]
+fn a_qdrant_server_elsewhere_needs_a_key_and_tls_unless_told_otherwise() {
+    assert!(load(&[]).expect("defaults").qdrant.is_none());
+    let here = load(&[("QDRANT_URL", "http://localhost:6334")]).expect("good");
+    assert_eq!(here.qdrant.expect("named").collection, "memorychat");
+    let there = ("QDRANT_URL", "http://qdrant.internal:6334");
+    let mistakes = load(&[there]).expect_err("a mistake");
+    assert_eq!(
+        mistakes,
+        ["QDRANT_URL: a server on another machine needs https, or QDRANT_ALLOW_INSECURE=true"]
+    );
+    let secure = ("QDRANT_URL", "https://qdrant.internal:6334");
+    let mistakes = load(&[secure]).expect_err("a mistake");
+    assert!(mistakes[0].starts_with("QDRANT_URL: a server on another machine needs a key"));
+    assert!(load(&[secure, ("QDRANT_API_KEY", "k")]).is_ok());
+    assert!(load(&[there, ("QDRANT_ALLOW_INSECURE", "true")]).is_ok());
+    for pair in [
+        ("QDRANT_COLLECTION", "a/b"),
+        ("QDRANT_SHARDS", "0"),
+        ("QDRANT_API_KEY", "a b"),
+    ] {
+        let mistakes = load(&[("QDRANT_URL", "http://localhost:1"), pair]).expect_err("a mistake");
+        assert!(
+            mistakes.len() == 1 && mistakes[0].starts_with(pair.0),
+            "{mistakes:?}"
+        );
+    }
+}

@@ -3,8 +3,8 @@
 //! - [`contract`]: one suite per port. The fake and every adapter pass the same cases, so a test
 //!   over a fake says something about the real thing.
 //! - [`fakes`]: the ports in memory, deterministic, each checked by its suite.
-//! - [`faults`]: wrappers that fail on demand.
-//! - [`fixtures`] and [`seed`]: values, and rows, that a test needs before it starts.
+//! - [`faults`], [`cutter`]: wrappers, and a wire, that fail on demand.
+//! - [`fixtures`], [`seed`] and [`bulk`]: values, rows, and very many rows, that a test needs before it starts.
 //! - [`supabase`], [`qdrant_server`]: stand-ins that speak the real protocols.
 //! - [`servers`], [`pgbouncer`], [`redis_server`], [`llama_server`], [`models_dir`]: real servers and weights, for a
 //!   test that wants them.
@@ -24,7 +24,9 @@
     reason = "test support fails by panicking"
 )]
 
+pub mod bulk;
 pub mod contract;
+pub mod cutter;
 pub mod fakes;
 pub mod faults;
 pub mod fixtures;

@@ -87,7 +87,7 @@ impl Postgres {
     }
 
     /// Its port.
-    pub(crate) fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         let place = self.url.rsplit_once('/').unwrap().0;
         place.rsplit_once(':').unwrap().1.parse().unwrap()
     }

@@ -103,9 +103,9 @@ async fn every_error_is_a_problem_document() {
 async fn a_wrong_method_is_told_the_right_ones() {
     let server = start();
     for (path, allowed) in [
-        ("/healthz", "GET"),
-        ("/api/v1/sessions", "GET, POST"),
-        ("/api/v1/sessions/x", "GET, PUT, PATCH, DELETE"),
+        ("/healthz", "GET, HEAD"),
+        ("/api/v1/sessions", "GET, HEAD, POST"),
+        ("/api/v1/sessions/x", "GET, HEAD, PUT, PATCH, DELETE"),
     ] {
         let method = Method::from_bytes(b"BREW").unwrap();
         let response = server.at_root(method, path).send().await.unwrap();

@@ -77,6 +77,41 @@ async fn readiness_depends_on_what_is_required_only() {
 }
 
 #[tokio::test]
+async fn whatever_answers_get_answers_head_alike_without_a_body() {
+    let server = start();
+    let ada = server.user("ada@example.org").await;
+    let document = server.at_root(Method::GET, "/openapi.json").send().await;
+    let document: Value = document.unwrap().json().await.unwrap();
+    let mut looked_at = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        if path.contains('{') || path == "/metrics" {
+            continue;
+        }
+        let ask = async |method| {
+            let request = server.at_root(method, path).bearer_auth(&ada.token);
+            request.send().await.unwrap()
+        };
+        let head = ask(Method::HEAD).await;
+        if item.get("get").is_none() {
+            assert_eq!(head.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
+            continue;
+        }
+        looked_at += 1;
+        let get = ask(Method::GET).await;
+        assert_eq!(head.status(), get.status(), "{path}");
+        for name in ["content-type", "content-length", "cache-control"] {
+            assert_eq!(head.headers().get(name), get.headers().get(name), "{path}");
+        }
+        assert!(head.bytes().await.unwrap().is_empty(), "{path}");
+    }
+    assert!(looked_at >= 5, "{looked_at}");
+    let refused = server.at_root(Method::POST, "/healthz").send().await;
+    assert_eq!(refused.unwrap().headers()["allow"], "GET, HEAD");
+    let refused = server.request(Method::HEAD, "/auth/me").send().await;
+    assert_eq!(refused.unwrap().status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
 async fn a_server_about_to_stop_takes_no_new_turns_but_answers_the_rest() {
     let server = start();
     let ada = server.user("ada@example.org").await;

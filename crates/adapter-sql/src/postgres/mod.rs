@@ -8,13 +8,16 @@ mod pooler;
 
 use domain::ids::UserId;
 use domain::store::StoreError;
-use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, TransactionTrait};
 
 pub(crate) use connect::open;
 pub use login::Login;
 pub(crate) use login::check as check_login;
 
 use crate::error::store_error;
+
+/// Dead connections that are passed over in one go: more than a pool usually holds.
+const MOST_DEAD: u32 = 32;
 
 /// In whose name the database is asked: the role that a transaction takes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,18 +37,48 @@ impl Role {
     }
 }
 
+/// What a transaction may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// See one moment.
+    Read,
+    /// Write.
+    Write,
+}
+
+/// Begins a transaction. A connection that has died in the pool shows only now, and nothing has been done
+/// yet: the next one is taken, until one lives or the pool has to wait for the server.
+pub(crate) async fn begin(
+    pool: &DatabaseConnection,
+    role: Role,
+    owner: Option<UserId>,
+    access: Access,
+) -> Result<DatabaseTransaction, StoreError> {
+    let mut tries = 0;
+    loop {
+        let bound = async {
+            let tx = pool.begin().await.map_err(store_error)?;
+            bind(&tx, role, owner, access).await?;
+            Ok(tx)
+        };
+        match bound.await {
+            Err(StoreError::Unavailable(_)) if tries < MOST_DEAD => tries += 1,
+            done => return done,
+        }
+    }
+}
+
 /// Binds a transaction that has just begun to its role and owner, until it ends: nothing of it stays on
 /// the connection. Without an owner no row of anybody is visible.
 pub(crate) async fn bind(
     tx: &DatabaseTransaction,
     role: Role,
     owner: Option<UserId>,
-    read_only: bool,
+    access: Access,
 ) -> Result<(), StoreError> {
-    let snapshot = if read_only {
-        "set transaction isolation level repeatable read, read only; "
-    } else {
-        ""
+    let snapshot = match access {
+        Access::Read => "set transaction isolation level repeatable read, read only; ",
+        Access::Write => "",
     };
     // One round trip. The two values cannot hold a quote.
     let role = role.as_str();

@@ -55,7 +55,7 @@ async fn the_database_knows_whom_it_lets_in() {
         let store = SqlStore::connect(&SqlConfig::new(as_role(role)))
             .await
             .unwrap();
-        let login = store.login().await.unwrap();
+        let login = store.logged_in_as().await.unwrap();
         store.close().await.unwrap();
         login
     };

@@ -10,7 +10,8 @@ use crate::{models, say};
 
 pub(super) async fn run(settings: &Settings) -> Result<()> {
     let store = database::open(settings, Schema::Check).await?;
-    let parts = Parts::new(store, models::choose(settings).await?).sharing(settings)?;
+    let parts = Parts::new(settings, store, models::choose(settings).await?)?;
+    let parts = parts.sharing(settings)?;
     let mut ill = 0;
     for probe in parts.probes(settings)? {
         match probe.check().await {

@@ -10,7 +10,7 @@ use crate::{models, say};
 
 pub(super) async fn run(settings: &Settings) -> Result<()> {
     let store = database::open(settings, Schema::Check).await?;
-    let parts = Parts::new(store, models::choose(settings).await?);
+    let parts = Parts::new(settings, store, models::choose(settings).await?)?;
     let bar = ProgressBar::new_spinner();
     bar.set_style(ProgressStyle::with_template("{spinner} {elapsed} {msg}")?);
     let shown = bar.clone();

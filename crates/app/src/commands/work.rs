@@ -1,20 +1,24 @@
 //! `memorychat worker`.
 
-use anyhow::{Result, bail};
+use std::sync::Arc;
+
+use anyhow::Result;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::database::{self, Schema};
 use crate::settings::Settings;
 use crate::wiring::Parts;
-use crate::{models, say, worker};
+use crate::{index, models, say, worker};
 
 pub(super) async fn run(settings: &Settings) -> Result<()> {
     let store = database::open(settings, Schema::Check).await?;
-    let parts = Parts::new(store, models::choose(settings).await?);
-    if let Err(error) = parts.reindexer().adopt().await {
-        bail!("{error}; run `memorychat reindex`");
-    }
+    let parts = Arc::new(Parts::new(
+        settings,
+        store,
+        models::choose(settings).await?,
+    )?);
+    index::adopt(&parts).await?;
     let count = settings.workers.max(1);
     say(&format!(
         "{count} workers wait for jobs; stop them with Ctrl-C"
@@ -27,6 +31,9 @@ pub(super) async fn run(settings: &Settings) -> Result<()> {
             parts.bell.clone(),
             stop.clone(),
         ));
+    }
+    if let Some(every) = settings.compare_every {
+        workers.spawn(worker::compare(Arc::clone(&parts), every, stop.clone()));
     }
     crate::serve::signalled().await;
     stop.cancel();

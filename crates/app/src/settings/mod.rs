@@ -1,6 +1,7 @@
 //! Settings: read once at start, checked as a whole, handed on as values.
 
 mod auth;
+mod qdrant;
 mod sources;
 mod table;
 
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use adapter_qdrant::QdrantConfig;
 use secrecy::{ExposeSecret, SecretString};
 
 pub use auth::{AuthSettings, SupabaseSettings};
@@ -99,6 +101,10 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// The database.
     pub database: DatabaseSettings,
+    /// The Qdrant server that holds the memory index; `None` for the database.
+    pub qdrant: Option<QdrantConfig>,
+    /// How often the index is compared with the rows; `None` for never.
+    pub compare_every: Option<Duration>,
     /// Bring the schema up to date at start?
     pub migrate: bool,
     /// What replicas share in memory; `None` for each its own.
@@ -225,6 +231,11 @@ impl Reader<'_> {
         }
         Settings {
             database: self.database(&data_dir),
+            qdrant: self.qdrant(),
+            compare_every: match self.number("MEMORYCHAT_COMPARE_MINUTES", 0_u64, 100_000) {
+                0 => None,
+                minutes => Some(Duration::from_mins(minutes)),
+            },
             migrate: self.flag("MEMORYCHAT_MIGRATE"),
             redis_url: self.redis_url(),
             redis_allow_persistence: self.flag("REDIS_ALLOW_PERSISTENCE"),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use testkit::qdrant_server::QdrantServer;
 use testkit::servers::Postgres;
 
 use crate::model_server::ModelServer;
@@ -21,6 +22,8 @@ pub(crate) struct Server {
     settings: Vec<(String, String)>,
     /// Its database, where the tests run on Postgres.
     pub(crate) postgres: Option<Arc<Postgres>>,
+    /// Its index, where the tests run over Qdrant's protocol.
+    pub(crate) qdrant: Option<QdrantServer>,
 }
 
 fn owned(settings: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -47,14 +50,26 @@ fn postgres(data: &Path, settings: &[(&str, &str)]) -> Option<(Arc<Postgres>, (S
     Some((Arc::new(postgres), ("DATABASE_URL".to_owned(), url)))
 }
 
+/// A Qdrant server of its own, when `MEMORYCHAT_TEST_INDEX` is `qdrant`: the stand-in of `testkit`.
+fn qdrant() -> Option<(QdrantServer, (String, String))> {
+    let wanted = std::env::var_os("MEMORYCHAT_TEST_INDEX").is_some_and(|kind| kind == "qdrant");
+    let qdrant = wanted.then(QdrantServer::start)?;
+    let url = qdrant.url();
+    Some((qdrant, ("QDRANT_URL".to_owned(), url)))
+}
+
 impl Server {
     /// Starts with a fresh data folder. Without other settings: no rate limits, local embeddings, chat
     /// by the local model.
     pub(crate) async fn start(settings: &[(&str, &str)]) -> Self {
         let data = tempfile::tempdir().expect("data folder");
         let (postgres, url) = postgres(data.path(), settings).unzip();
-        let settings = owned(settings).into_iter().chain(url).collect();
-        Self::start_in(data, settings, postgres).await
+        let (qdrant, index) = qdrant().unzip();
+        // What the test itself sets comes last, and wins.
+        let settings = index.into_iter().chain(owned(settings)).chain(url);
+        let mut server = Self::start_in(data, settings.collect(), postgres).await;
+        server.qdrant = qdrant;
+        server
     }
 
     /// The same with everything in the data folder, wherever the other tests have their database.
@@ -109,6 +124,7 @@ impl Server {
             data,
             settings,
             postgres,
+            qdrant: None,
         }
     }
 
@@ -131,8 +147,11 @@ impl Server {
         self.kill();
         let data = std::mem::replace(&mut self.data, tempfile::tempdir().expect("folder"));
         let (settings, postgres) = (self.settings.clone(), self.postgres.clone());
+        let qdrant = self.qdrant.take();
         drop(self);
-        Self::start_in(data, settings, postgres).await
+        let mut server = Self::start_in(data, settings, postgres).await;
+        server.qdrant = qdrant;
+        server
     }
 
     /// Asks it to stop (SIGTERM) and waits; tells whether it ended well.
@@ -209,6 +228,7 @@ pub(crate) fn command(data: &Path) -> Command {
             "DATABASE_",
             "REDIS_",
             "SUPABASE_",
+            "QDRANT_",
         ]
         .iter()
         .any(|p| ours.starts_with(p))

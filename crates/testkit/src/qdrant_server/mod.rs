@@ -73,10 +73,12 @@ impl QdrantServer {
         format!("http://{}", self.address)
     }
 
-    /// Cuts every connection and refuses new ones.
+    /// Cuts every connection and refuses new ones, from when it returns.
     pub fn stop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+            // From a thread of its own, because a runtime may not wait for another one.
+            let stop = std::thread::spawn(move || runtime.shutdown_timeout(Duration::from_secs(5)));
+            let _ = stop.join();
         }
     }
 
@@ -116,6 +118,11 @@ impl QdrantServer {
     /// Makes a point name another owner; `false` when there is no such point.
     pub fn change_owner(&self, point: Uuid, user: Uuid, profile: Uuid) -> bool {
         self.state().change_owner(point, user, profile)
+    }
+
+    /// Every point as a text, to compare.
+    pub fn dump(&self) -> Vec<String> {
+        self.state().dump()
     }
 
     /// How many points there are, in all collections.

@@ -90,6 +90,20 @@ impl State {
         true
     }
 
+    pub(super) fn dump(&self) -> Vec<String> {
+        let points = self.collections.iter().flat_map(|(name, collection)| {
+            let points = collection.points.iter();
+            points.map(move |(id, point)| (name, id, point))
+        });
+        let line = |(name, id, point): (&String, &Uuid, &Arc<Point>)| {
+            // In the order of their names.
+            let payload: BTreeMap<_, _> = point.payload.iter().collect();
+            let vectors: BTreeMap<_, _> = point.vectors.iter().collect();
+            format!("{name} {id} {payload:?} {vectors:?}")
+        };
+        points.map(line).collect()
+    }
+
     pub(super) fn total(&self) -> usize {
         self.collections.values().map(|c| c.points.len()).sum()
     }

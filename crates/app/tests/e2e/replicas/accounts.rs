@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 
 use super::{Installation, at};
-use crate::harness::id;
+use crate::harness::{Server, id};
 
 /// "Within a second" of the other replica's answer.
 const SOON: Duration = Duration::from_secs(1);
@@ -156,4 +156,18 @@ async fn one_quota_holds_over_all_replicas() {
     for clear in ["bob", "127.0.0.1", "example"] {
         assert!(!keys.contains(clear), "{keys}");
     }
+}
+
+#[tokio::test]
+async fn a_replica_with_other_secrets_says_so() {
+    let Some(installation) = Installation::start().await else {
+        return;
+    };
+    let (one, two) = installation.pair(&[]).await;
+    let other = [("JWT_SECRET_KEY", "a-key-that-no-other-replica-has-5Vd")];
+    let third = installation.replica(&other).await;
+    let complaint = "another replica has another JWT_SECRET_KEY";
+    let says = |server: &Server| String::from_utf8_lossy(&server.log()).contains(complaint);
+    assert!(says(&third));
+    assert!(!says(&one) && !says(&two));
 }

@@ -1,6 +1,6 @@
 //! Replicas that come and go.
 
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use super::{Installation, at, messages, output};
@@ -58,4 +58,46 @@ async fn health_tells_a_server_that_is_ready_from_one_that_is_not_there() {
     server.kill();
     let (well, text) = health(&port).await;
     assert!(!well && text.contains("does not answer"), "{text}");
+}
+
+#[tokio::test]
+async fn two_that_start_at_once_on_an_empty_database_do_not_collide() {
+    let Some(installation) = Installation::start().await else {
+        return;
+    };
+    let (one, two, three) = futures::join!(
+        installation.replica(&[]),
+        installation.replica(&[]),
+        installation.replica(&[]),
+    );
+    let ada = one.sign_up("ada").await;
+    for server in [&two, &three] {
+        at(&ada, server).get("/api/v1/auth/me").await.expect_ok();
+    }
+}
+
+#[tokio::test]
+async fn a_newer_schema_lets_running_replicas_go_on_and_no_old_one_start() {
+    let Some(installation) = Installation::start().await else {
+        return;
+    };
+    let server = installation.replica(&[]).await;
+    let ada = server.sign_up("ada").await;
+    installation
+        .execute("insert into seaql_migrations values ('m20991231_000001_the_future', 0)")
+        .await;
+    let ready = ada.get("/readyz").await.expect(StatusCode::OK);
+    let database = ready["checks"]["database"]["detail"].as_str();
+    assert!(
+        database.is_some_and(|text| text.contains("newer")),
+        "{ready}"
+    );
+    let session = ada.session("normal").await;
+    ada.chat(&session, "Good morning!").await;
+
+    let data = tempfile::tempdir().expect("folder");
+    let mut old = command(data.path());
+    old.arg("serve").envs(installation.with(&[]));
+    let (well, text) = output(old).await;
+    assert!(!well && text.contains("newer memorychat"), "{text}");
 }

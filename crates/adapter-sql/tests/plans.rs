@@ -1,0 +1,98 @@
+//! Postgres finds rows by an index, under row level security too: the plans of what is really asked.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::time::Duration;
+
+use adapter_sql::{SqlConfig, SqlStore};
+use common::open;
+use domain::account::AccountDirectory;
+use domain::ids::{LoginId, MemoryId};
+use domain::jobs::{JobQueue, Maintenance};
+use domain::page::PageRequest;
+use domain::privacy::RecallGrant;
+use domain::session::SessionFilter;
+use domain::store::Store;
+use sea_orm::ConnectionTrait;
+use testkit::bulk::{self, Bulk};
+use testkit::fixtures::{at, fresh_id};
+use testkit::seed;
+use testkit::servers::Postgres;
+
+/// Tables that grow with the number of users.
+const LARGE: [&str; 7] = [
+    "users",
+    "logins",
+    "api_keys",
+    "memory_profiles",
+    "chat_sessions",
+    "chat_messages",
+    "memories",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_question_reads_a_whole_table() {
+    let Some(server) = Postgres::new() else {
+        return;
+    };
+    let owner = open(server.url().to_owned()).await;
+    let (user, profile) = seed::user_with_profile(&owner).await;
+    let grown = Bulk {
+        users: 400,
+        sessions: 10,
+        messages: 10,
+        memories: 20,
+    };
+    for sql in bulk::statements(grown, true) {
+        owner.connection().execute_unprepared(&sql).await.unwrap();
+    }
+    // From now on the server logs how it answers each statement.
+    server.run("alter database postgres set session_preload_libraries = 'auto_explain'");
+    server.run("alter database postgres set auto_explain.log_min_duration = 0");
+    let url = server.url().replace("postgres@", "mc_login@");
+    let store = SqlStore::connect(&SqlConfig::new(url)).await.unwrap();
+
+    let page = PageRequest::first(20);
+    let grant = RecallGrant::by_owner(&profile);
+    let mut work = store.read(user.id).await.unwrap();
+    let filter = SessionFilter::default();
+    let sessions = work.sessions().list(filter, page).await.unwrap().items;
+    assert_eq!(sessions.len(), 10);
+    let session = sessions[0].session.id;
+    let of_profile = SessionFilter {
+        profile: Some(profile.id()),
+    };
+    work.sessions().list(of_profile, page).await.unwrap();
+    work.sessions().find(session).await.unwrap().unwrap();
+    let messages = work.messages().list(session, page).await.unwrap().items;
+    assert_eq!(messages.len(), 10);
+    work.messages().recent(session, 10).await.unwrap();
+    work.messages().summary(session).await.unwrap();
+    work.profiles().list().await.unwrap();
+    let memories = work.memories().list(&grant, page).await.unwrap().items;
+    assert_eq!(memories.len(), 20);
+    let ids: Vec<MemoryId> = memories.iter().map(|memory| memory.id).collect();
+    work.memories().find(&grant, &ids).await.unwrap();
+    work.users().find().await.unwrap().unwrap();
+    work.api_keys().list().await.unwrap();
+    store.credential(&user.email).await.unwrap();
+    store.login(LoginId::new(fresh_id())).await.unwrap();
+    store.api_key("none").await.unwrap();
+    let workers = store.for_workers();
+    let lease = Duration::from_secs(1);
+    workers.claim(at(0), lease, 10).await.unwrap();
+    workers.unindexed(true, 10).await.unwrap();
+    workers.scopes(None, 10).await.unwrap();
+
+    let log = std::fs::read_to_string(server.folder().join("log")).unwrap();
+    let plans: Vec<&str> = log.split("plan:").skip(1).collect();
+    assert!(plans.len() > 15, "the server logs its plans: {log}");
+    for plan in plans {
+        let scanned = LARGE.iter().find(|table| {
+            let scan = format!("Seq Scan on {table} ");
+            plan.contains(&scan)
+        });
+        assert_eq!(scanned, None, "a whole table is read:\n{plan}");
+    }
+}

@@ -1,0 +1,158 @@
+//! Postgres that breaks: what was acknowledged is there, what was not is there once or not at all.
+
+use std::time::{Duration, Instant};
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use testkit::cutter::{Cut, Cutter};
+use testkit::servers::Postgres;
+
+use crate::harness::{Caller, Server, command};
+use crate::model_server::ModelServer;
+
+/// A database, and a server that reaches it through a wire that can be cut. Nobody works on jobs, so that
+/// every commit is the request's.
+struct Stage {
+    postgres: Postgres,
+    wire: Cutter,
+    _model: ModelServer,
+    server: Server,
+}
+
+impl Stage {
+    async fn set() -> Option<Self> {
+        let postgres = Postgres::new()?;
+        let folder = tempfile::tempdir().expect("folder");
+        let migrated = command(folder.path())
+            .arg("migrate")
+            .env("DATABASE_URL", postgres.url())
+            .output()
+            .expect("memorychat runs");
+        assert!(migrated.status.success(), "{migrated:?}");
+        let wire = Cutter::to(postgres.port());
+        let url = postgres
+            .url()
+            .replace("postgres@", "mc_login@")
+            .replace(&postgres.port().to_string(), &wire.port().to_string());
+        let model = ModelServer::start().await;
+        let server = Server::start(&[
+            ("DATABASE_URL", &url),
+            ("DATABASE_CONNECTIONS", "4"),
+            ("OPENAI_BASE_URL", &model.base),
+            ("OPENAI_MODEL", "stand-in"),
+            ("MEMORYCHAT_WORKERS", "0"),
+        ])
+        .await;
+        Some(Self {
+            postgres,
+            wire,
+            _model: model,
+            server,
+        })
+    }
+}
+
+async fn stored(caller: &Caller, session: &str) -> Vec<(String, String)> {
+    let path = format!("/api/v1/sessions/{session}/messages");
+    let messages = caller.get(&path).await.expect(StatusCode::OK);
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let shape = |message: &Value| (text(&message["role"]), text(&message["status"]));
+    messages
+        .as_array()
+        .expect("array")
+        .iter()
+        .map(shape)
+        .collect()
+}
+
+fn turns(count: usize) -> Vec<(String, String)> {
+    let turn = ["user", "assistant"].map(|role| (role.to_owned(), "complete".to_owned()));
+    std::iter::repeat_n(turn, count).flatten().collect()
+}
+
+#[tokio::test]
+async fn a_commit_that_is_cut_off_counts_once_or_not_at_all() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let ada = stage.server.sign_up("ada").await;
+    let session = ada.session("normal").await;
+    let path = format!("/api/v1/chat/{session}");
+    let message = |n: u32| json!({"message": format!("My lucky number is {n}.")});
+    let mut answered = 0;
+    // A turn commits twice: the question, then the answer with the work of learning.
+    for (n, (commit, cut)) in [
+        (0, Cut::After),
+        (1, Cut::Before),
+        (1, Cut::After),
+        (0, Cut::Before),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        stage.wire.cut(commit, cut);
+        let answer = ada.post(&path, &message(n as u32)).await;
+        assert_eq!(stage.wire.cuts(), n as u32 + 1, "the wire was cut");
+        if (commit, cut) == (0, Cut::Before) {
+            // The question was not stored, and the caller knows that it may ask again.
+            answer.is_problem(503, "store_unavailable");
+            assert!(answer.headers.contains_key("retry-after"));
+        } else {
+            answer.expect_ok();
+            answered += 1;
+        }
+        assert_eq!(
+            stored(&ada, &session).await,
+            turns(answered),
+            "{commit} {cut:?}"
+        );
+    }
+    let jobs = ada.get("/metrics").await.text;
+    assert!(jobs.lines().any(|line| line == "jobs_pending 3"), "{jobs}");
+}
+
+#[tokio::test]
+async fn a_database_that_dies_and_comes_back_is_found_again() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let ada = stage.server.sign_up("ada").await;
+    let session = ada.session("normal").await;
+    let path = format!("/api/v1/chat/{session}");
+    let hello = json!({"message": "Hello there"});
+    ada.post(&path, &hello).await.expect_ok();
+
+    stage.postgres.crash();
+    let begun = Instant::now();
+    let calls = (0..6).map(|_| ada.post(&path, &hello));
+    for answer in futures::future::join_all(calls).await {
+        assert_eq!(
+            answer.status,
+            StatusCode::SERVICE_UNAVAILABLE,
+            "{}",
+            answer.text
+        );
+        assert!(answer.headers.contains_key("retry-after"));
+    }
+    assert!(begun.elapsed() < Duration::from_secs(20), "a bounded wait");
+    let health = stage.server.anonymous().get("/healthz").await;
+    health.expect_ok();
+
+    stage.postgres.restart();
+    let back = Instant::now();
+    while ada.get("/api/v1/auth/me").await.status != StatusCode::OK {
+        assert!(
+            back.elapsed() < Duration::from_secs(10),
+            "it is found again"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    for _ in 0..8 {
+        ada.post(&path, &hello).await.expect_ok();
+    }
+    assert_eq!(
+        stored(&ada, &session).await,
+        turns(9),
+        "nothing lost, nothing halved"
+    );
+}

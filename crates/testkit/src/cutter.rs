@@ -1,0 +1,125 @@
+//! A wire between a client and its database that breaks in the middle of a commit.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+/// When the wire breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// Before the database hears of the commit: nothing is stored.
+    Before,
+    /// After the database has committed, before it can say so.
+    After,
+}
+
+/// What is to break: the commit after this many others.
+#[derive(Default)]
+struct Plan {
+    armed: Option<(u32, Cut)>,
+    cuts: u32,
+}
+
+/// Passes everything on to a server on this machine, until a commit that is to be cut. Only the connection
+/// of that commit breaks. It lasts as long as the process.
+#[derive(Clone)]
+pub struct Cutter {
+    port: u16,
+    plan: Arc<Mutex<Plan>>,
+}
+
+/// How Postgres is asked to commit.
+const COMMIT: &[u8] = b"COMMIT\0";
+
+impl Cutter {
+    /// A wire to this port.
+    pub fn to(server: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let cutter = Self {
+            port: listener.local_addr().unwrap().port(),
+            plan: Arc::default(),
+        };
+        let plan = Arc::clone(&cutter.plan);
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                // The server may be away: then so is this wire.
+                if let Ok(server) = TcpStream::connect(("127.0.0.1", server)) {
+                    join(client, server, &plan);
+                }
+            }
+        });
+        cutter
+    }
+
+    /// Its own port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Cuts one commit, after `spared` others.
+    pub fn cut(&self, spared: u32, cut: Cut) {
+        lock(&self.plan).armed = Some((spared, cut));
+    }
+
+    /// How many commits were cut.
+    pub fn cuts(&self) -> u32 {
+        lock(&self.plan).cuts
+    }
+}
+
+fn lock(plan: &Mutex<Plan>) -> MutexGuard<'_, Plan> {
+    plan.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The cut that a commit meets, if it does.
+fn strike(plan: &Mutex<Plan>) -> Option<Cut> {
+    let mut plan = lock(plan);
+    match plan.armed {
+        Some((0, cut)) => {
+            plan.armed = None;
+            plan.cuts += 1;
+            Some(cut)
+        }
+        Some((spared, cut)) => {
+            plan.armed = Some((spared - 1, cut));
+            None
+        }
+        None => None,
+    }
+}
+
+fn join(client: TcpStream, server: TcpStream, plan: &Arc<Mutex<Plan>>) {
+    let silent = Arc::new(AtomicBool::new(false));
+    let (to_server, to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+    let (plan, muted) = (Arc::clone(plan), Arc::clone(&silent));
+    thread::spawn(move || {
+        pass(client, to_server, |bytes| {
+            let commits = bytes.windows(COMMIT.len()).any(|part| part == COMMIT);
+            match commits.then(|| strike(&plan)).flatten() {
+                Some(Cut::Before) => false,
+                Some(Cut::After) => {
+                    silent.store(true, Ordering::SeqCst);
+                    true
+                }
+                None => true,
+            }
+        });
+    });
+    thread::spawn(move || pass(server, to_client, |_| !muted.load(Ordering::SeqCst)));
+}
+
+/// Copies until an end is reached or a piece may not go on; then both sides are closed.
+fn pass(mut from: TcpStream, mut to: TcpStream, may_go_on: impl Fn(&[u8]) -> bool) {
+    let mut buffer = [0; 16 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        let bytes = &buffer[..length];
+        if !may_go_on(bytes) || to.write_all(bytes).is_err() {
+            break;
+        }
+    }
+    // The other side may have closed it already.
+    let _ = from.shutdown(Shutdown::Both);
+    let _ = to.shutdown(Shutdown::Both);
+}
