@@ -269,46 +269,53 @@ impl Desk<'_> {
             let refusal = call.bearer().map_or("no_authorization", |_| "not_admin");
             return Err(Refusal::new(refusal));
         }
-        let mut state = lock(self.state);
         let rest = call.path.trim_start_matches("/admin/users");
-        let id = rest.trim_start_matches('/').parse::<Uuid>().ok();
-        match (call.method.as_str(), id) {
-            ("POST", None) => {
-                let email = call.text("email").to_lowercase();
-                if state.by_email(&email).is_some() {
-                    return Err(Refusal::new("email_exists"));
-                }
-                let mut user = self.new_user(&email, call.text("password"), Map::new());
-                let confirmed = call.body["email_confirm"] == json!(true);
-                user.confirmed_at = confirmed.then_some(self.now);
-                let shown = answers::user(&user);
-                state.add_user(user);
-                Ok(Answer::json(200, &shown))
-            }
-            ("GET", None) => {
+        match (call.method.as_str(), rest.trim_start_matches('/').parse()) {
+            ("POST", Err(_)) => self.create(call),
+            ("GET", Err(_)) => {
+                let state = lock(self.state);
                 let users: Vec<Value> = state.users.iter().map(answers::user).collect();
                 let count = users.len().to_string();
                 let body = json!({"users": users, "aud": "authenticated"});
                 Ok(Answer::json(200, &body).with("x-total-count", count))
             }
-            ("PUT", Some(id)) => {
-                let user = state.user_mut(id);
-                let user = user.ok_or_else(|| Refusal::new("user_not_found"))?;
+            (_, Ok(id)) => self.administer(call, id),
+            (_, Err(_)) => Ok(Answer::empty(404)),
+        }
+    }
+
+    fn create(&self, call: &Call) -> Result<Answer, Refusal> {
+        let mut state = lock(self.state);
+        let email = call.text("email").to_lowercase();
+        if state.by_email(&email).is_some() {
+            return Err(Refusal::new("email_exists"));
+        }
+        let mut user = self.new_user(&email, call.text("password"), Map::new());
+        let confirmed = call.body["email_confirm"] == json!(true);
+        user.confirmed_at = confirmed.then_some(self.now);
+        let shown = answers::user(&user);
+        state.add_user(user);
+        Ok(Answer::json(200, &shown))
+    }
+
+    fn administer(&self, call: &Call, id: Uuid) -> Result<Answer, Refusal> {
+        let mut state = lock(self.state);
+        let user = state.user_mut(id);
+        let user = user.ok_or_else(|| Refusal::new("user_not_found"))?;
+        match call.method.as_str() {
+            "GET" => {}
+            "PUT" => {
                 if call.body["email_confirm"] == json!(true) {
                     user.confirmed_at = Some(self.now);
                 }
                 user.is_banned |= !matches!(call.text("ban_duration"), "" | "none");
-                Ok(Answer::json(200, &answers::user(user)))
             }
-            ("GET", Some(id)) => match state.user(id) {
-                Some(user) => Ok(Answer::json(200, &answers::user(user))),
-                None => Err(Refusal::new("user_not_found")),
-            },
-            ("DELETE", Some(id)) => match state.remove_user(id) {
-                Some(_) => Ok(Answer::json(200, &json!({}))),
-                None => Err(Refusal::new("user_not_found")),
-            },
-            _ => Ok(Answer::empty(404)),
+            "DELETE" => {
+                state.remove_user(id);
+                return Ok(Answer::json(200, &json!({})));
+            }
+            _ => return Ok(Answer::empty(404)),
         }
+        Ok(Answer::json(200, &answers::user(user)))
     }
 }

@@ -1,0 +1,84 @@
+//! Who keeps the accounts, and with which secrets.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Reader;
+
+/// Tokens and passwords.
+#[derive(Debug, Clone)]
+pub struct AuthSettings {
+    /// Secret that signs tokens; `None` for the one in the data folder.
+    pub jwt_secret: Option<SecretString>,
+    /// `HS256`, `HS384` or `HS512`.
+    pub jwt_algorithm: String,
+    /// Life of an access token.
+    pub jwt_lifetime: Duration,
+    /// Key of the password pre-hash; `None` for the one in the data folder.
+    pub password_key: Option<SecretString>,
+    /// The Supabase project that keeps the accounts; `None` when they are kept here.
+    pub supabase: Option<SupabaseSettings>,
+}
+
+/// A Supabase project.
+#[derive(Debug, Clone)]
+pub struct SupabaseSettings {
+    /// Its address.
+    pub url: String,
+    /// The key that clients may know.
+    pub key: SecretString,
+    /// The key that only servers have.
+    pub service_key: Option<SecretString>,
+    /// The shared secret of HS256 tokens.
+    pub jwt_secret: Option<SecretString>,
+    /// Let anonymous users in?
+    pub allow_anonymous: bool,
+}
+
+impl Reader<'_> {
+    pub(super) fn auth(&mut self) -> AuthSettings {
+        let jwt_secret = self.secret("JWT_SECRET_KEY");
+        let password_key = self.secret("MEMORYCHAT_PASSWORD_KEY");
+        if let (Some(a), Some(b)) = (&jwt_secret, &password_key)
+            && a.expose_secret() == b.expose_secret()
+        {
+            self.mistakes
+                .push("MEMORYCHAT_PASSWORD_KEY: must differ from JWT_SECRET_KEY".to_owned());
+        }
+        let minutes: u32 = self.number("JWT_EXPIRATION_MINUTES", 1, 525_600);
+        AuthSettings {
+            jwt_secret,
+            jwt_algorithm: self.choice("JWT_ALGORITHM", &["HS256", "HS384", "HS512"]),
+            jwt_lifetime: Duration::from_mins(u64::from(minutes)),
+            password_key,
+            supabase: self.supabase(),
+        }
+    }
+
+    fn supabase(&mut self) -> Option<SupabaseSettings> {
+        let allow_anonymous = self.flag("SUPABASE_ALLOW_ANONYMOUS");
+        let (url, key) = (self.text("SUPABASE_URL"), self.secret("SUPABASE_KEY"));
+        match (url, key) {
+            (Some(url), Some(key)) => {
+                return Some(SupabaseSettings {
+                    url,
+                    key,
+                    service_key: self.secret("SUPABASE_SERVICE_KEY"),
+                    jwt_secret: self.secret("SUPABASE_JWT_SECRET"),
+                    allow_anonymous,
+                });
+            }
+            (Some(_), None) => {
+                let missing = "SUPABASE_URL: needs SUPABASE_KEY, the project's publishable key";
+                self.mistakes.push(missing.to_owned());
+            }
+            (None, Some(_)) => {
+                let missing = "SUPABASE_KEY: needs SUPABASE_URL, the project's address";
+                self.mistakes.push(missing.to_owned());
+            }
+            (None, None) => {}
+        }
+        None
+    }
+}
