@@ -51,7 +51,10 @@ fn postgres(data: &Path, settings: &[(&str, &str)]) -> Option<(Arc<Postgres>, (S
 }
 
 /// A Qdrant server of its own, when `MEMORYCHAT_TEST_INDEX` is `qdrant`: the stand-in of `testkit`.
-fn qdrant() -> Option<(QdrantServer, (String, String))> {
+fn qdrant(settings: &[(&str, &str)]) -> Option<(QdrantServer, (String, String))> {
+    if settings.iter().any(|(name, _)| *name == "QDRANT_URL") {
+        return None;
+    }
     let wanted = std::env::var_os("MEMORYCHAT_TEST_INDEX").is_some_and(|kind| kind == "qdrant");
     let qdrant = wanted.then(QdrantServer::start)?;
     let url = qdrant.url();
@@ -64,7 +67,7 @@ impl Server {
     pub(crate) async fn start(settings: &[(&str, &str)]) -> Self {
         let data = tempfile::tempdir().expect("data folder");
         let (postgres, url) = postgres(data.path(), settings).unzip();
-        let (qdrant, index) = qdrant().unzip();
+        let (qdrant, index) = qdrant(settings).unzip();
         // What the test itself sets comes last, and wins.
         let settings = index.into_iter().chain(owned(settings)).chain(url);
         let mut server = Self::start_in(data, settings.collect(), postgres).await;

@@ -81,18 +81,16 @@ async fn a_commit_that_is_cut_off_counts_once_or_not_at_all() {
     let message = |n: u32| json!({"message": format!("My lucky number is {n}.")});
     let mut answered = 0;
     // A turn commits twice: the question, then the answer with the work of learning.
-    for (n, (commit, cut)) in [
+    let cuts = [
         (0, Cut::After),
         (1, Cut::Before),
         (1, Cut::After),
         (0, Cut::Before),
-    ]
-    .into_iter()
-    .enumerate()
-    {
+    ];
+    for (n, (commit, cut)) in (1..).zip(cuts) {
         stage.wire.cut(commit, cut);
-        let answer = ada.post(&path, &message(n as u32)).await;
-        assert_eq!(stage.wire.cuts(), n as u32 + 1, "the wire was cut");
+        let answer = ada.post(&path, &message(n)).await;
+        assert_eq!(stage.wire.cuts(), n, "the wire was cut");
         if (commit, cut) == (0, Cut::Before) {
             // The question was not stored, and the caller knows that it may ask again.
             answer.is_problem(503, "store_unavailable");

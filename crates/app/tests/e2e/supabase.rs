@@ -337,7 +337,7 @@ async fn the_doctor_looks_at_the_project() {
             project.fault("/", Fault::Down);
         }
         let mut doctor = command(server.data.path());
-        doctor.arg("doctor").envs([
+        doctor.arg("doctor").envs(server.settings()).envs([
             ("SUPABASE_URL", project.url()),
             ("SUPABASE_KEY", project.publishable_key()),
             ("MEMORYCHAT_MODELS_PULL", "false"),

@@ -57,7 +57,7 @@ async fn the_first_token_makes_the_row_and_a_default_profile() {
 async fn twenty_first_requests_make_one_user_with_one_profile() {
     let rows = rows();
     let login = a_foreign_login();
-    let tasks: Vec<_> = (0..20)
+    let requests: Vec<_> = (0..20)
         .map(|n| {
             // Half of them come to another process.
             let accounts = if n % 2 == 0 {
@@ -66,11 +66,11 @@ async fn twenty_first_requests_make_one_user_with_one_profile() {
                 accounts_on(&rows.store)
             };
             let login = login.clone();
-            tokio::task::spawn(async move { accounts.admit(&login).await })
+            async move { accounts.admit(&login).await }
         })
         .collect();
-    for task in tasks {
-        assert_eq!(task.await.unwrap().unwrap().user, login.user());
+    for admitted in futures::future::join_all(requests).await {
+        assert_eq!(admitted.unwrap().user, login.user());
     }
     let mut work = rows.store.read(login.user()).await.unwrap();
     assert_eq!(work.profiles().list().await.unwrap().len(), 1);

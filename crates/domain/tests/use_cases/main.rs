@@ -9,6 +9,7 @@
 )]
 
 mod accounts;
+mod commits;
 mod common;
 mod ephemeral;
 mod foreign;

@@ -1,4 +1,4 @@
-//! Several processes on one Postgres and one Redis, as behind a load balancer.
+//! Several processes on one Postgres, one Qdrant and one Redis, as behind a load balancer.
 
 mod accounts;
 mod drain;
@@ -14,6 +14,7 @@ use sea_orm::{
 };
 use serde_json::Value;
 use tempfile::TempDir;
+use testkit::qdrant_server::QdrantServer;
 use testkit::redis_server::Redis;
 use testkit::servers::Postgres;
 
@@ -25,6 +26,7 @@ struct Installation {
     model: ModelServer,
     postgres: Postgres,
     redis: Redis,
+    _qdrant: QdrantServer,
     settings: Vec<(String, String)>,
 }
 
@@ -41,10 +43,11 @@ impl Installation {
     /// An empty database and an empty Redis; `None` where this machine has no server for them.
     async fn start() -> Option<Self> {
         let (postgres, redis) = (Postgres::start()?, Redis::start()?);
-        let model = ModelServer::start().await;
+        let (model, qdrant) = (ModelServer::start().await, QdrantServer::start());
         let mut settings = database_environment(&postgres);
         settings.extend([
             ("REDIS_URL", redis.url()),
+            ("QDRANT_URL", qdrant.url()),
             ("OPENAI_BASE_URL", model.base.clone()),
             ("OPENAI_MODEL", "stand-in".to_owned()),
             ("OPENAI_EMBEDDING_MODEL", "stand-in".to_owned()),
@@ -65,6 +68,7 @@ impl Installation {
             model,
             postgres,
             redis,
+            _qdrant: qdrant,
             settings,
         })
     }
