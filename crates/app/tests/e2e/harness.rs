@@ -50,9 +50,12 @@ fn postgres(data: &Path, settings: &[(&str, &str)]) -> Option<(Arc<Postgres>, (S
     Some((Arc::new(postgres), ("DATABASE_URL".to_owned(), url)))
 }
 
-/// A Qdrant server of its own, when `MEMORYCHAT_TEST_INDEX` is `qdrant`: the stand-in of `testkit`.
-fn qdrant() -> Option<(QdrantServer, (String, String))> {
-    let wanted = std::env::var_os("MEMORYCHAT_TEST_INDEX").is_some_and(|kind| kind == "qdrant");
+/// A Qdrant server, when `MEMORYCHAT_TEST_INDEX` is `qdrant` and these settings name none: the stand-in of
+/// `testkit`.
+pub(crate) fn qdrant(settings: &[(&str, &str)]) -> Option<(QdrantServer, (String, String))> {
+    let named = settings.iter().any(|(name, _)| *name == "QDRANT_URL");
+    let wanted =
+        !named && std::env::var_os("MEMORYCHAT_TEST_INDEX").is_some_and(|kind| kind == "qdrant");
     let qdrant = wanted.then(QdrantServer::start)?;
     let url = qdrant.url();
     Some((qdrant, ("QDRANT_URL".to_owned(), url)))
@@ -64,9 +67,8 @@ impl Server {
     pub(crate) async fn start(settings: &[(&str, &str)]) -> Self {
         let data = tempfile::tempdir().expect("data folder");
         let (postgres, url) = postgres(data.path(), settings).unzip();
-        let (qdrant, index) = qdrant().unzip();
-        // What the test itself sets comes last, and wins.
-        let settings = index.into_iter().chain(owned(settings)).chain(url);
+        let (qdrant, index) = qdrant(settings).unzip();
+        let settings = owned(settings).into_iter().chain(url).chain(index);
         let mut server = Self::start_in(data, settings.collect(), postgres).await;
         server.qdrant = qdrant;
         server

@@ -1,4 +1,5 @@
-//! Several processes on one Postgres and one Redis, as behind a load balancer.
+//! Several processes on one Postgres, one Redis and, where the tests run over its protocol, one Qdrant, as
+//! behind a load balancer.
 
 mod accounts;
 mod drain;
@@ -14,10 +15,11 @@ use sea_orm::{
 };
 use serde_json::Value;
 use tempfile::TempDir;
+use testkit::qdrant_server::QdrantServer;
 use testkit::redis_server::Redis;
 use testkit::servers::Postgres;
 
-use crate::harness::{Caller, Server, command};
+use crate::harness::{Caller, Server, command, qdrant};
 use crate::model_server::ModelServer;
 
 /// What all replicas of a test share. Nothing else tells two of them that they belong together.
@@ -25,6 +27,7 @@ struct Installation {
     model: ModelServer,
     postgres: Postgres,
     redis: Redis,
+    _qdrant: Option<QdrantServer>,
     settings: Vec<(String, String)>,
 }
 
@@ -57,14 +60,17 @@ impl Installation {
                 "another-key-of-all-replicas-8Kp3".to_owned(),
             ),
         ]);
+        let (qdrant, index) = qdrant(&[]).unzip();
         let settings = settings
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value))
+            .chain(index)
             .collect();
         Some(Self {
             model,
             postgres,
             redis,
+            _qdrant: qdrant,
             settings,
         })
     }
