@@ -100,6 +100,8 @@ async fn open_sqlite(config: &SqlConfig) -> Result<Pools, StoreError> {
         // What was deleted is overwritten, and sorting leaves nothing in temporary files.
         .pragma("secure_delete", "ON")
         .pragma("temp_store", "MEMORY")
+        // Rows are handed between threads in pieces; a profile that is loaded has many.
+        .row_buffer_size(1024)
         .disable_statement_logging();
     let writer = pool::<Sqlite>(config, 1)
         .connect_with(options.clone())
