@@ -17,7 +17,7 @@ check:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
     cargo test --workspace
-    MEMORYCHAT_TEST_DATABASE=postgres MEMORYCHAT_TEST_INDEX=qdrant cargo test -p app --test e2e
+    MEMORYCHAT_TEST_DATABASE=postgres MEMORYCHAT_TEST_INDEX=qdrant cargo test --workspace --test e2e
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
 # Write the generated files anew: OpenAPI document, schema picture, the README's table of settings.

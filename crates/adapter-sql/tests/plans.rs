@@ -1,5 +1,4 @@
 //! Postgres finds rows by an index, under row level security too: the plans of what is really asked.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

@@ -1,5 +1,4 @@
 //! An empty pool is said soon, and the workers' is another one.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

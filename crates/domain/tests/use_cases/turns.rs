@@ -7,7 +7,7 @@ use domain::ids::UserId;
 use domain::jobs::JobQueue;
 use domain::privacy::PrivacyMode::{self, Normal};
 use domain::session::{FinishReason, Message, MessageStatus, Role, WithMemories};
-use domain::store::{Store, StoreError};
+use domain::store::Store;
 use futures::{FutureExt, StreamExt, poll};
 use testkit::fakes::Play;
 
