@@ -112,6 +112,16 @@ fn every_dependency_states_its_purpose() {
     }
 }
 
+/// What a link to a heading says after the `#`.
+fn anchor(heading: &str) -> String {
+    let words = heading.trim_start_matches('#').trim().to_lowercase();
+    words
+        .chars()
+        .filter(|c| c.is_alphanumeric() || " -".contains(*c))
+        .map(|c| if c == ' ' { '-' } else { c })
+        .collect()
+}
+
 #[test]
 fn paths_that_the_docs_name_exist() {
     let mut files = vec![root().join("README.md")];
@@ -120,16 +130,19 @@ fn paths_that_the_docs_name_exist() {
     for file in files {
         let text = std::fs::read_to_string(&file).expect("a doc");
         for word in text.split(|c: char| c.is_whitespace() || "`()[],;".contains(c)) {
-            let path = word.trim_end_matches(['.', ':']);
+            let word = word.trim_end_matches(['.', ':']);
+            let (path, heading) = word.split_once('#').unwrap_or((word, ""));
             let ours = ["crates/", "docs/", "migrations/", "openapi/"]
                 .iter()
                 .any(|p| path.starts_with(p));
             if ours && !path.contains(['<', '*', '{']) {
-                assert!(
-                    root().join(path).exists(),
-                    "{} names {path}",
-                    file.display()
-                );
+                let named = format!("{} names {word}", file.display());
+                assert!(root().join(path).exists(), "{named}");
+                if !heading.is_empty() {
+                    let text = std::fs::read_to_string(root().join(path)).expect("a page");
+                    let mut headings = text.lines().filter(|line| line.starts_with('#'));
+                    assert!(headings.any(|line| anchor(line) == heading), "{named}");
+                }
             }
         }
     }
