@@ -16,9 +16,10 @@ fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(mistakes) => return fail(&mistakes.join("\n")),
     };
-    if let Err(error) = telemetry::start(&settings) {
-        return fail(&format!("{error:#}"));
-    }
+    let _log = match telemetry::start(&settings) {
+        Ok(log) => log,
+        Err(error) => return fail(&format!("{error:#}")),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -1,15 +1,31 @@
 //! Where log events go.
 
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
 use crate::settings::Settings;
 
-/// Starts logging to standard error. Statements and wire bytes of the libraries below could hold what
-/// people said, so they stay silent at every level, whatever the filter says.
-pub fn start(settings: &Settings) -> Result<()> {
+/// Lines that may wait for the reader of the log: some megabytes.
+const WAITING: usize = 16 * 1024;
+
+/// Counts what could not be logged.
+static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
+
+/// Lines that were not logged, because whoever reads the log did not keep up.
+pub fn dropped_lines() -> usize {
+    DROPPED.get().map_or(0, ErrorCounter::dropped_lines)
+}
+
+/// Starts logging to standard error, by a thread of its own: a reader that is stuck stops no request, and
+/// what does not fit is dropped and counted. The rest is written when the guard is dropped.
+///
+/// Statements and wire bytes of the libraries below could hold what people said, so they stay silent at
+/// every level, whatever the filter says.
+pub fn start(settings: &Settings) -> Result<WorkerGuard> {
     let mut filter = EnvFilter::try_new(&settings.log_level).with_context(|| {
         format!(
             "LOG_LEVEL: '{}' is no level and no filter",
@@ -32,10 +48,15 @@ pub fn start(settings: &Settings) -> Result<()> {
         filter = filter.add_directive(format!("{quiet}=warn").parse()?);
     }
     filter = filter.add_directive("sqlx::query=off".parse()?);
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(WAITING)
+        .finish(std::io::stderr());
+    DROPPED.get_or_init(|| writer.error_counter());
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
+        .with_writer(writer);
     let started = if settings.log_json {
         builder.json().try_init()
     } else {
@@ -50,5 +71,5 @@ pub fn start(settings: &Settings) -> Result<()> {
             .unwrap_or_default();
         tracing::error!(place, "a fault of this program");
     }));
-    Ok(())
+    Ok(guard)
 }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::system::Bell;
+use crate::telemetry;
 use crate::wiring::Parts;
 
 /// How long a worker waits for the bell before it looks by itself: other processes do not ring it.
@@ -78,12 +79,22 @@ fn kind(kind: JobKind) -> &'static str {
 /// Forgets idle incognito sessions and gives up dead answers, once a minute or oftener.
 pub async fn keep_house(parts: Arc<Parts>, stale_after: Duration, stop: CancellationToken) {
     let every = (stale_after / 4).clamp(Duration::from_secs(1), Duration::from_mins(1));
+    let mut known_drops = 0;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(every) => {}
         }
         parts.shared.purge();
+        let drops = telemetry::dropped_lines();
+        if drops > known_drops {
+            let lines = drops - known_drops;
+            warn!(
+                lines,
+                "lines were not logged: whoever reads this log did not keep up"
+            );
+            known_drops = drops;
+        }
         parts.shared.compare().await;
         match parts
             .worker_store

@@ -10,6 +10,7 @@ mod coverage;
 mod crash;
 mod harness;
 mod model_server;
+mod overload;
 mod postgres;
 mod privacy;
 mod qdrant;

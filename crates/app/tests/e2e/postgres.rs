@@ -1,8 +1,9 @@
 //! Postgres that breaks: what was acknowledged is there, what was not is there once or not at all.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use testkit::cutter::{Cut, Cutter};
 use testkit::servers::Postgres;
@@ -13,7 +14,7 @@ use crate::model_server::ModelServer;
 /// A database, and a server that reaches it through a wire that can be cut. Nobody works on jobs, so that
 /// every commit is the request's.
 struct Stage {
-    postgres: Postgres,
+    postgres: Arc<Postgres>,
     wire: Cutter,
     _model: ModelServer,
     server: Server,
@@ -44,7 +45,7 @@ impl Stage {
         ])
         .await;
         Some(Self {
-            postgres,
+            postgres: Arc::new(postgres),
             wire,
             _model: model,
             server,
@@ -107,6 +108,49 @@ async fn a_commit_that_is_cut_off_counts_once_or_not_at_all() {
     }
     let jobs = ada.get("/metrics").await.text;
     assert!(jobs.lines().any(|line| line == "jobs_pending 3"), "{jobs}");
+}
+
+#[tokio::test]
+async fn a_lock_that_is_held_for_long_is_waited_out_by_an_answer_and_told_to_a_question() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let ada = stage.server.sign_up("ada").await;
+    let session = ada.session("normal").await;
+    let path = format!("/api/v1/chat/{session}");
+    let lock = |seconds: u32| {
+        let postgres = Arc::clone(&stage.postgres);
+        let held = tokio::task::spawn_blocking(move || {
+            postgres.run(&format!(
+                "begin; select 1 from mc.chat_sessions for update; select pg_sleep({seconds}); commit"
+            ));
+        });
+        async move {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            held
+        }
+    };
+    // A question says at once that it cannot be taken, and nothing of it is kept.
+    let held = lock(4).await;
+    let answer = ada.post(&path, &json!({"message": "Hello there"})).await;
+    answer.is_problem(503, "store_busy");
+    held.await.expect("released");
+    assert_eq!(stored(&ada, &session).await, turns(0));
+
+    // An answer that has been written is not lost to a lock.
+    let words = "one two three four five six seven eight nine ten eleven twelve";
+    let body = json!({"message": format!("[slow] {words}")});
+    let asked = ada.send(ada.request(Method::POST, &path).json(&body));
+    let locked = async {
+        while stored(&ada, &session).await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        lock(4).await
+    };
+    let (answer, held) = tokio::join!(asked, locked);
+    answer.expect_ok();
+    held.await.expect("released");
+    assert_eq!(stored(&ada, &session).await, turns(1));
 }
 
 #[tokio::test]

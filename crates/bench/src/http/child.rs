@@ -112,7 +112,7 @@ fn role(name: &str) -> Result<Command> {
 /// The server, as `memorychat serve` runs it.
 pub(crate) async fn serve() -> Result<()> {
     let settings = Settings::load(None).map_err(|mistakes| anyhow!(mistakes.join("\n")))?;
-    telemetry::start(&settings)?;
+    let _log = telemetry::start(&settings)?;
     commands::run(cli::Command::Serve, settings).await
 }
 
