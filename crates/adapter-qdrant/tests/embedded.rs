@@ -96,17 +96,23 @@ async fn what_was_written_and_removed_outlives_a_process_that_was_cut_off() {
     let ((ada, kept), (bob, gone)) = (dog(true).await, dog(true).await);
     put(&index, &ada, &kept).await;
     put(&index, &bob, &gone).await;
+    let written = cut_off(root.path(), "written");
     index.remove(bob.scope(), None).await.unwrap();
+    let removed = cut_off(root.path(), "removed");
 
-    // The folder as it is while nobody has closed anything.
-    copy(&root.path().join("index"), &root.path().join("copy"));
-    let again = EdgeMemoryIndex::new(root.path().join("copy"));
-
-    assert_eq!(again.space().await.unwrap(), Some(space()));
-    assert_eq!(found(&again, &ada).await, 1);
-    assert_eq!(found(&again, &bob).await, 0);
-    let owners = again.owners(None, 10).await.unwrap();
+    assert_eq!(written.space().await.unwrap(), Some(space()));
+    assert_eq!(found(&written, &ada).await, 1);
+    assert_eq!(found(&written, &bob).await, 1);
+    assert_eq!(found(&removed, &ada).await, 1);
+    assert_eq!(found(&removed, &bob).await, 0);
+    let owners = removed.owners(None, 10).await.unwrap();
     assert_eq!(owners, [(kept.memory, ada.scope())]);
+}
+
+/// The folder `index` as it is while nobody has closed anything.
+fn cut_off(root: &Path, name: &str) -> EdgeMemoryIndex {
+    copy(&root.join("index"), &root.join(name));
+    EdgeMemoryIndex::new(root.join(name))
 }
 
 #[tokio::test(flavor = "multi_thread")]
