@@ -24,9 +24,9 @@ use crate::config::QdrantConfig;
 use crate::point::{LENGTH, MEANING, PROFILE, TERMS, USER, WORDS};
 
 /// Metadata: name and version of the embedding model.
-const MODEL: &str = "embedding_model";
+pub(crate) const MODEL: &str = "embedding_model";
 /// Metadata: length of its vectors.
-const DIMENSION: &str = "embedding_dimension";
+pub(crate) const DIMENSION: &str = "embedding_dimension";
 
 /// Links of each point in the graph of its own profile; there is no graph over all of them.
 const PROFILE_LINKS: u64 = 16;

@@ -1,6 +1,5 @@
 //! [`MemoryIndex`] on a Qdrant server.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,11 +15,13 @@ use qdrant_client::qdrant::points_selector::PointsSelectorOneOf;
 use qdrant_client::qdrant::{DeletePoints, Filter, PointsSelector};
 use tokio::time::Instant;
 
+use crate::alarm::Alarm;
 use crate::client::{CallError, Client};
 use crate::collection::{Collection, Collections};
 use crate::config::QdrantConfig;
 use crate::point::{among, within};
 use crate::rebuild::Rebuild;
+use crate::space;
 use crate::write::strong;
 
 /// How long it is believed which collection serves. One that is deleted meanwhile is noticed at once.
@@ -40,7 +41,7 @@ pub(crate) struct Shared {
     serving: Mutex<Option<(Instant, Collection)>>,
     /// The space that this process embeds in, once it has said so.
     adopted: Mutex<Option<EmbeddingSpace>>,
-    foreign: AtomicU64,
+    pub(crate) alarm: Alarm,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -56,7 +57,7 @@ impl QdrantMemoryIndex {
             config,
             serving: Mutex::default(),
             adopted: Mutex::default(),
-            foreign: AtomicU64::new(0),
+            alarm: Alarm::default(),
         })))
     }
 
@@ -67,7 +68,7 @@ impl QdrantMemoryIndex {
 
     /// How many points were met that name another owner than they should; each was dropped.
     pub fn foreign_points(&self) -> u64 {
-        self.0.foreign.load(Ordering::Relaxed)
+        self.0.alarm.count()
     }
 
     /// The server's version, to see that it answers.
@@ -153,34 +154,9 @@ impl Shared {
     pub(crate) fn check<'a>(
         &self,
         collection: &Collection,
-        mut vectors: impl Iterator<Item = &'a Embedding>,
+        vectors: impl Iterator<Item = &'a Embedding>,
     ) -> Result<(), IndexError> {
-        let Some(first) = vectors.next() else {
-            return Ok(());
-        };
-        let Some(space) = &collection.space else {
-            let reason = "no embedding space is recorded";
-            return Err(IndexError::Unavailable(reason.into()));
-        };
-        let foreign = lock(&self.adopted).as_ref().is_some_and(|own| own != space);
-        let mut all = std::iter::once(first).chain(vectors);
-        if foreign || all.any(|vector| vector.dimension() != space.dimension) {
-            let recorded = space.clone();
-            return Err(IndexError::WrongSpace { recorded });
-        }
-        Ok(())
-    }
-
-    /// A point names another owner than it should: it is not used, and somebody should look.
-    pub(crate) fn alarm(&self, memory: Option<MemoryId>, scope: Option<MemoryScope>) {
-        self.foreign.fetch_add(1, Ordering::Relaxed);
-        let memory = memory.map(|memory| memory.to_string());
-        let user = scope.map(|scope| scope.user.to_string());
-        tracing::error!(
-            memory,
-            user,
-            "a point of the memory index names another owner than it should; it is not used"
-        );
+        space::check(collection.space.as_ref(), self.adopted().as_ref(), vectors)
     }
 
     async fn delete(&self, collection: &str, filter: Filter) -> Result<(), CallError> {

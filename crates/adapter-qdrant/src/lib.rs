@@ -26,17 +26,29 @@
 //! A search waits 300 ms in all, then the turn goes on without memories. Writes wait for the server to
 //! have completed them (`wait`, strong ordering; "acknowledged" is a failure), are tried three times,
 //! and are all idempotent. Three failures in a row open a circuit breaker for five seconds.
+//!
+//! # Without a server
+//! With the cargo feature `embedded-qdrant` (off by default: it takes minutes to build) there is also
+//! `EdgeMemoryIndex`: the same points in a folder, by Qdrant's own engine in this process. See
+//! `embedded/mod.rs`.
 
+mod alarm;
 mod breaker;
 mod client;
 mod collection;
 mod config;
+#[cfg(feature = "embedded-qdrant")]
+mod embedded;
+mod hits;
 mod index;
 mod point;
 mod rebuild;
 mod search;
+mod space;
 mod words;
 mod write;
 
 pub use config::{QdrantConfig, QdrantConfigError};
+#[cfg(feature = "embedded-qdrant")]
+pub use embedded::EdgeMemoryIndex;
 pub use index::QdrantMemoryIndex;

@@ -72,8 +72,8 @@ pub(crate) fn memory(id: Option<&PointId>) -> Option<MemoryId> {
     }
 }
 
-/// The point of an entry.
-pub(crate) fn point(scope: MemoryScope, entry: &IndexEntry) -> PointStruct {
+/// The payload of an entry's point.
+pub(crate) fn payload(scope: MemoryScope, entry: &IndexEntry) -> HashMap<String, Value> {
     let counts = entry.terms.counts();
     let mut payload = Payload::new();
     payload.insert(USER, scope.user.to_string());
@@ -83,6 +83,11 @@ pub(crate) fn point(scope: MemoryScope, entry: &IndexEntry) -> PointStruct {
     payload.insert(TERMS, numbers(counts.iter().map(|word| word.term)));
     payload.insert(COUNTS, numbers(counts.iter().map(|word| word.count)));
     payload.insert(LENGTH, i64::from(entry.terms.length()));
+    payload.into()
+}
+
+/// The point of an entry.
+pub(crate) fn point(scope: MemoryScope, entry: &IndexEntry) -> PointStruct {
     let mut vectors = HashMap::new();
     if let Some(embedding) = &entry.embedding {
         let data = embedding.values().to_vec();
@@ -91,14 +96,14 @@ pub(crate) fn point(scope: MemoryScope, entry: &IndexEntry) -> PointStruct {
             named(vector::Vector::Dense(DenseVector { data })),
         );
     }
-    if !counts.is_empty() {
+    if !entry.terms.is_empty() {
         let (indices, values) = words::document(&entry.terms);
         let sparse = SparseVector { values, indices };
         vectors.insert(WORDS.to_owned(), named(vector::Vector::Sparse(sparse)));
     }
     PointStruct {
         id: Some(id(entry.memory)),
-        payload: payload.into(),
+        payload: payload(scope, entry),
         vectors: Some(NamedVectors { vectors }.into()),
     }
 }

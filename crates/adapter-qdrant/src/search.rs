@@ -1,7 +1,5 @@
 //! A search: both arms, and the score that each arm does not know of the other's hits.
 
-use std::collections::HashMap;
-
 use domain::ids::MemoryId;
 use domain::memory::{Embedding, IndexHit, IndexQuery, Terms};
 use domain::privacy::MemoryScope;
@@ -13,6 +11,7 @@ use qdrant_client::qdrant::{
 use tokio::time::Instant;
 
 use crate::client::CallError;
+use crate::hits::{Found, Hits, best, candidates};
 use crate::index::Shared;
 use crate::point::{
     COUNTS, Fields, LENGTH, MEANING, PROFILE, TERMS, USER, WITH_VECTOR, WORDS, among, memory,
@@ -23,14 +22,6 @@ use crate::write::only;
 
 /// Different lengths, or words, that are counted at most: more than a profile has.
 const VALUES: u64 = 1 << 16;
-
-/// A point that was found.
-struct Found {
-    memory: MemoryId,
-    score: f32,
-    terms: Terms,
-    with_vector: bool,
-}
 
 /// One search in one collection.
 struct Search<'a> {
@@ -67,35 +58,17 @@ impl Shared {
             .by_words(&statistics, &query.terms, query.limit)
             .await?;
 
-        let mut hits: HashMap<MemoryId, IndexHit> = HashMap::new();
-        for found in &by_meaning {
-            let hit = IndexHit {
-                memory: found.memory,
-                cosine: Some(found.score),
-                bm25: statistics.score(&query.terms, &found.terms),
-            };
-            hits.insert(found.memory, hit);
+        let mut hits = Hits::of(&by_meaning, &by_words, &statistics, &query.terms);
+        if let Some(embedding) = query
+            .embedding
+            .as_ref()
+            .filter(|_| !hits.lacking.is_empty())
+        {
+            let limit = hits.lacking.len();
+            let lacking = search.by_meaning(embedding, limit, Some(&hits.lacking));
+            hits.add_cosines(&lacking.await?);
         }
-        let mut lacking = Vec::new();
-        for found in &by_words {
-            hits.entry(found.memory).or_insert_with(|| {
-                lacking.extend(found.with_vector.then_some(found.memory));
-                IndexHit {
-                    memory: found.memory,
-                    cosine: None,
-                    bm25: found.score,
-                }
-            });
-        }
-        if let Some(embedding) = query.embedding.as_ref().filter(|_| !lacking.is_empty()) {
-            let limit = lacking.len();
-            for found in search.by_meaning(embedding, limit, Some(&lacking)).await? {
-                if let Some(hit) = hits.get_mut(&found.memory) {
-                    hit.cosine = Some(found.score);
-                }
-            }
-        }
-        Ok(hits.into_values().collect())
+        Ok(hits.all())
     }
 }
 
@@ -130,17 +103,10 @@ impl Search<'_> {
         let asked = VectorInput {
             variant: Some(vector_input::Variant::Sparse(sparse)),
         };
-        let candidates = limit.saturating_mul(2).saturating_add(20);
-        let mut found = self
-            .nearest(WORDS, asked, within(self.scope), candidates)
+        let found = self
+            .nearest(WORDS, asked, within(self.scope), candidates(limit))
             .await?;
-        for found in &mut found {
-            found.score = statistics.score(terms, &found.terms);
-        }
-        // Of equal ones the newer memories.
-        found.sort_by(|a, b| b.score.total_cmp(&a.score).then(b.memory.cmp(&a.memory)));
-        found.truncate(limit);
-        Ok(found)
+        Ok(best(found, statistics, terms, limit))
     }
 
     async fn nearest(
@@ -165,23 +131,12 @@ impl Search<'_> {
             .client
             .ask("query", self.deadline, |q| q.query(request));
         let points = answer.await?.result;
-        Ok(points.iter().filter_map(|point| self.ours(point)).collect())
-    }
-
-    /// A point of the scope; another one is dropped, whatever the server thought of the filter.
-    fn ours(&self, point: &ScoredPoint) -> Option<Found> {
-        let fields = Fields(&point.payload);
-        let memory = memory(point.id.as_ref());
-        if fields.scope() != Some(self.scope) {
-            self.shared.alarm(memory, fields.scope());
-            return None;
-        }
-        Some(Found {
-            memory: memory?,
-            score: point.score,
-            terms: fields.terms(),
-            with_vector: fields.with_vector(),
-        })
+        let ours = |point: &ScoredPoint| {
+            let fields = Fields(&point.payload);
+            let memory = memory(point.id.as_ref());
+            Found::within(self.scope, memory, point.score, &fields, &self.shared.alarm)
+        };
+        Ok(points.iter().filter_map(ours).collect())
     }
 
     /// The profile's statistics for these words, counted by the server.
@@ -191,21 +146,12 @@ impl Search<'_> {
         }
         let asked: Vec<i64> = terms.counts().iter().map(|t| i64::from(t.term)).collect();
         let mut holding = within(self.scope);
-        holding.must.push(Condition::matches(TERMS, asked.clone()));
+        holding.must.push(Condition::matches(TERMS, asked));
         let (lengths, words) = tokio::try_join!(
             self.facet(LENGTH, within(self.scope)),
             self.facet(TERMS, holding),
         )?;
-        let mut statistics = Statistics::default();
-        for (length, texts) in lengths {
-            statistics.texts += texts;
-            statistics.words += texts * u64::try_from(length).unwrap_or(0);
-        }
-        let known = words.into_iter().filter(|(term, _)| asked.contains(term));
-        statistics.containing = known
-            .filter_map(|(term, texts)| Some((u32::try_from(term).ok()?, texts)))
-            .collect();
-        Ok(statistics)
+        Ok(Statistics::counted(terms, lengths, words))
     }
 
     /// How many points have each value of a field.

@@ -43,6 +43,25 @@ pub(crate) struct Statistics {
 }
 
 impl Statistics {
+    /// From what was counted: how many texts there are of each length, and with each of the words.
+    pub(crate) fn counted(
+        asked: &Terms,
+        lengths: impl IntoIterator<Item = (i64, u64)>,
+        words: impl IntoIterator<Item = (i64, u64)>,
+    ) -> Self {
+        let mut statistics = Self::default();
+        for (length, texts) in lengths {
+            statistics.texts += texts;
+            statistics.words += texts * u64::try_from(length).unwrap_or(0);
+        }
+        // A text that holds a word asked for holds others too.
+        let asked = |term: &u32| asked.counts().iter().any(|word| word.term == *term);
+        let words = words.into_iter();
+        let known = words.filter_map(|(term, texts)| Some((u32::try_from(term).ok()?, texts)));
+        statistics.containing = known.filter(|(term, _)| asked(term)).collect();
+        statistics
+    }
+
     /// The query side: an index and the word's own weight, for words that occur at all.
     pub(crate) fn query(&self, terms: &Terms) -> (Vec<u32>, Vec<f32>) {
         let known = terms.counts().iter().filter_map(|word| {

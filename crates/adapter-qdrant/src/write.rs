@@ -116,7 +116,7 @@ impl Shared {
         for found in found.await?.result {
             let owner = Fields(&found.payload).scope();
             if owner != Some(scope) {
-                self.alarm(memory(found.id.as_ref()), owner);
+                self.alarm.raise(memory(found.id.as_ref()), owner);
                 foreign.extend(memory(found.id.as_ref()));
             }
         }
@@ -140,7 +140,7 @@ impl Shared {
         for (memory, found) in self.after(request, after, limit).await? {
             let fields = Fields(&found.payload);
             if fields.scope() != Some(scope) {
-                self.alarm(Some(memory), fields.scope());
+                self.alarm.raise(Some(memory), fields.scope());
                 continue;
             }
             entries.push(IndexedMemory {
@@ -167,7 +167,7 @@ impl Shared {
         for (memory, found) in self.after(request, after, limit).await? {
             match Fields(&found.payload).scope() {
                 Some(scope) => owners.push((memory, scope)),
-                None => self.alarm(Some(memory), None),
+                None => self.alarm.raise(Some(memory), None),
             }
         }
         Ok(owners)

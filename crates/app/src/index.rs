@@ -1,7 +1,9 @@
-//! Choosing the memory index: rows of the database, or a Qdrant server.
+//! Choosing the memory index: rows of the database, a Qdrant server, or its engine in this process.
 
 use std::sync::Arc;
 
+#[cfg(feature = "embedded-qdrant")]
+use adapter_qdrant::EdgeMemoryIndex;
 use adapter_qdrant::QdrantMemoryIndex;
 use adapter_sql::{SqlMemoryIndex, SqlStore};
 use anyhow::{Context, Result, bail};
@@ -32,16 +34,25 @@ pub fn choose(
     store: &SqlStore,
     embedder: Option<&Arc<dyn Embedder>>,
 ) -> Result<ChosenIndex> {
-    let (index, place, line): (Arc<dyn MemoryIndex>, _, _) = match &settings.qdrant {
-        Some(config) => {
+    // Known before the index is asked for its own, so that nothing of another model is ever mixed in.
+    let space = embedder.map(|embedder| embedder.space().clone());
+    let chosen = (&settings.qdrant_folder, &settings.qdrant);
+    let (index, place, line): (Arc<dyn MemoryIndex>, _, _) = match chosen {
+        #[cfg(feature = "embedded-qdrant")]
+        (Some(folder), _) => {
+            let index = EdgeMemoryIndex::new(folder);
+            index.expect(space);
+            let line = format!("Qdrant's engine in this process, {}", folder.display());
+            (Arc::new(index.clone()), IndexPlace::Engine(index), line)
+        }
+        (_, Some(config)) => {
             let index = QdrantMemoryIndex::new(config.clone())
                 .context("the Qdrant server cannot be used; look at QDRANT_URL")?;
-            // Known before the server is asked, so that nothing of another model is ever mixed in.
-            index.expect(embedder.map(|embedder| embedder.space().clone()));
+            index.expect(space);
             let line = format!("Qdrant at {}, collection {}", config.url, config.collection);
             (Arc::new(index.clone()), IndexPlace::Qdrant(index), line)
         }
-        None => (
+        (_, None) => (
             Arc::new(SqlMemoryIndex::new(store, INDEX_CACHE_BYTES)),
             IndexPlace::Embedded,
             "embedded, in the database".to_owned(),
@@ -64,6 +75,7 @@ pub(crate) async fn adopt(parts: &Parts) -> Result<()> {
             warn!(%error, "chat goes on without memories");
             Ok(())
         }
+        Err(error @ IndexError::Unavailable(_)) => Err(error.into()),
         Err(error) => bail!("{error}; run `memorychat reindex`"),
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "embedded-qdrant")]
+use adapter_qdrant::EdgeMemoryIndex;
 use adapter_qdrant::QdrantMemoryIndex;
 use adapter_sql::SqlStore;
 use async_trait::async_trait;
@@ -54,6 +56,9 @@ pub enum IndexPlace {
     Embedded,
     /// On a server.
     Qdrant(QdrantMemoryIndex),
+    /// In a folder, by Qdrant's engine in this process.
+    #[cfg(feature = "embedded-qdrant")]
+    Engine(EdgeMemoryIndex),
 }
 
 /// Looks whether the memory index answers and belongs to the embedding model in use.
@@ -66,17 +71,26 @@ pub struct IndexProbe {
     pub embedder: Option<Arc<dyn Embedder>>,
 }
 
+fn wrong_owners(points: u64) -> String {
+    match points {
+        0 => String::new(),
+        count => format!(", {count} points of a wrong owner met"),
+    }
+}
+
 impl IndexProbe {
     async fn place(&self) -> Result<String, IndexError> {
         match &self.place {
             IndexPlace::Embedded => Ok("embedded".to_owned()),
             IndexPlace::Qdrant(index) => {
                 let version = index.server_version().await?;
-                let foreign = match index.foreign_points() {
-                    0 => String::new(),
-                    count => format!(", {count} points of a wrong owner met"),
-                };
+                let foreign = wrong_owners(index.foreign_points());
                 Ok(format!("Qdrant {version}{foreign}"))
+            }
+            #[cfg(feature = "embedded-qdrant")]
+            IndexPlace::Engine(index) => {
+                let foreign = wrong_owners(index.foreign_points());
+                Ok(format!("Qdrant's engine in this process{foreign}"))
             }
         }
     }
@@ -86,6 +100,11 @@ impl IndexProbe {
             IndexPlace::Embedded => "look at the database; `memorychat reindex` rebuilds the index",
             IndexPlace::Qdrant(_) => {
                 "look at QDRANT_URL and at the server; until then chat goes on without memories"
+            }
+            #[cfg(feature = "embedded-qdrant")]
+            IndexPlace::Engine(_) => {
+                "one process at a time has the folder `qdrant` in the data folder; if no other one runs, \
+                 delete that folder and run `memorychat reindex`"
             }
         };
         Ailment {
@@ -101,11 +120,14 @@ impl Probe for IndexProbe {
         "memory_index"
     }
 
-    /// Without a server, chat goes on; without the database, nothing does.
+    /// Without a server, chat goes on; without the database, nothing does. The engine's folder is as near
+    /// as the database's: if it cannot be used, somebody should look.
     fn required(&self) -> bool {
         match self.place {
             IndexPlace::Embedded => true,
             IndexPlace::Qdrant(_) => false,
+            #[cfg(feature = "embedded-qdrant")]
+            IndexPlace::Engine(_) => true,
         }
     }
 

@@ -48,6 +48,34 @@ fn a_key_or_a_base_url_chooses_the_service_but_embeddings_stay_local() {
     }
 }
 
+#[cfg(not(feature = "embedded-qdrant"))]
+#[test]
+fn an_engine_that_is_not_built_in_is_refused_with_the_way_to_build_it() {
+    let mistakes = load(&[("MEMORYCHAT_INDEX", "embedded-qdrant")]).expect_err("not built in");
+    assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+    assert!(mistakes[0].contains("--features embedded-qdrant"));
+    assert!(!mistakes[0].contains('\n'), "one line");
+}
+
+#[cfg(feature = "embedded-qdrant")]
+#[test]
+fn the_engine_has_a_folder_in_the_data_folder_and_no_server_beside_it() {
+    let chosen = ("MEMORYCHAT_INDEX", "embedded-qdrant");
+    let folder = load(&[chosen]).expect("good").qdrant_folder;
+    assert_eq!(folder.as_deref(), Some("./data/qdrant".as_ref()));
+    let mistakes = load(&[chosen, ("QDRANT_URL", "http://localhost:6334")]);
+    assert_eq!(mistakes.expect_err("both").len(), 1);
+}
+
+#[test]
+fn the_index_is_where_it_always_was_unless_told_otherwise() {
+    assert_eq!(load(&[]).expect("good").qdrant_folder, None);
+    let server = ("QDRANT_URL", "http://localhost:6334");
+    let settings = load(&[("MEMORYCHAT_INDEX", "auto"), server]).expect("good");
+    assert!(settings.qdrant.is_some() && settings.qdrant_folder.is_none());
+    assert!(load(&[("MEMORYCHAT_INDEX", "nowhere")]).is_err());
+}
+
 #[test]
 fn supabase_needs_address_and_key() {
     let url = ("SUPABASE_URL", "https://abc.supabase.co");

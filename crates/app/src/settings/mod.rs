@@ -103,6 +103,8 @@ pub struct Settings {
     pub database: DatabaseSettings,
     /// The Qdrant server that holds the memory index; `None` for the database.
     pub qdrant: Option<QdrantConfig>,
+    /// The folder of Qdrant's engine in this process, where that holds the memory index.
+    pub qdrant_folder: Option<PathBuf>,
     /// How often the index is compared with the rows; `None` for never.
     pub compare_every: Option<Duration>,
     /// Bring the schema up to date at start?
@@ -232,6 +234,7 @@ impl Reader<'_> {
         Settings {
             database: self.database(&data_dir),
             qdrant: self.qdrant(),
+            qdrant_folder: self.qdrant_folder(&data_dir),
             compare_every: match self.number("MEMORYCHAT_COMPARE_MINUTES", 0_u64, 100_000) {
                 0 => None,
                 minutes => Some(Duration::from_mins(minutes)),

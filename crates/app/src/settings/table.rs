@@ -58,6 +58,7 @@ pub const SETTINGS: &[Setting] = &[
     plain("DATABASE_WORKER_CONNECTIONS", "4", "connections of the background workers to Postgres, at most"),
     plain("DATABASE_ALLOW_OWNER", "false", "serve although `DATABASE_URL` logs in as an owner or superuser of Postgres"),
     plain("DATABASE_ALLOW_INSECURE", "false", "take a connection to a Postgres elsewhere that TLS does not verify"),
+    plain("MEMORYCHAT_INDEX", "auto", "where the memory index is: `auto` (a Qdrant server when `QDRANT_URL` is set, else the database), `embedded-qdrant` (Qdrant's engine in this process, if built with it)"),
     plain("QDRANT_URL", "", "gRPC address of a Qdrant server for the memory index; default: the database holds the index"),
     secret("QDRANT_API_KEY", "key of the Qdrant server"),
     plain("QDRANT_COLLECTION", "memorychat", "alias of the collection that serves"),

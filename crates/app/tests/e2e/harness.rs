@@ -50,15 +50,24 @@ fn postgres(data: &Path, settings: &[(&str, &str)]) -> Option<(Arc<Postgres>, (S
     Some((Arc::new(postgres), ("DATABASE_URL".to_owned(), url)))
 }
 
-/// A Qdrant server of its own, when `MEMORYCHAT_TEST_INDEX` is `qdrant`: the stand-in of `testkit`.
-fn qdrant(settings: &[(&str, &str)]) -> Option<(QdrantServer, (String, String))> {
+/// A Qdrant server of its own, when `MEMORYCHAT_TEST_INDEX` is `qdrant`: the stand-in of `testkit`. With
+/// `embedded-qdrant`, Qdrant's engine in the program, which must be built with it.
+fn qdrant(settings: &[(&str, &str)]) -> Option<(Option<QdrantServer>, (String, String))> {
     if settings.iter().any(|(name, _)| *name == "QDRANT_URL") {
         return None;
     }
-    let wanted = std::env::var_os("MEMORYCHAT_TEST_INDEX").is_some_and(|kind| kind == "qdrant");
-    let qdrant = wanted.then(QdrantServer::start)?;
-    let url = qdrant.url();
-    Some((qdrant, ("QDRANT_URL".to_owned(), url)))
+    let kind = std::env::var_os("MEMORYCHAT_TEST_INDEX")?;
+    match kind.to_str()? {
+        "qdrant" => {
+            let server = QdrantServer::start();
+            let url = server.url();
+            Some((Some(server), ("QDRANT_URL".to_owned(), url)))
+        }
+        engine @ "embedded-qdrant" => {
+            Some((None, ("MEMORYCHAT_INDEX".to_owned(), engine.to_owned())))
+        }
+        _ => None,
+    }
 }
 
 impl Server {
@@ -71,7 +80,7 @@ impl Server {
         // What the test itself sets comes last, and wins.
         let settings = index.into_iter().chain(owned(settings)).chain(url);
         let mut server = Self::start_in(data, settings.collect(), postgres).await;
-        server.qdrant = qdrant;
+        server.qdrant = qdrant.flatten();
         server
     }
 
