@@ -1,6 +1,7 @@
 //! Postgres that breaks: what was acknowledged is there, what was not is there once or not at all.
 
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use reqwest::{Method, StatusCode};
@@ -110,6 +111,17 @@ async fn a_commit_that_is_cut_off_counts_once_or_not_at_all() {
     assert!(jobs.lines().any(|line| line == "jobs_pending 3"), "{jobs}");
 }
 
+/// Somebody who keeps every session locked for four seconds, from when this returns.
+async fn lock(postgres: &Arc<Postgres>) -> JoinHandle<()> {
+    let postgres = Arc::clone(postgres);
+    let held = std::thread::spawn(move || {
+        postgres
+            .run("begin; select 1 from mc.chat_sessions for update; select pg_sleep(4); commit");
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    held
+}
+
 #[tokio::test]
 async fn a_lock_that_is_held_for_long_is_waited_out_by_an_answer_and_told_to_a_question() {
     let Some(stage) = Stage::set().await else {
@@ -118,23 +130,11 @@ async fn a_lock_that_is_held_for_long_is_waited_out_by_an_answer_and_told_to_a_q
     let ada = stage.server.sign_up("ada").await;
     let session = ada.session("normal").await;
     let path = format!("/api/v1/chat/{session}");
-    let lock = |seconds: u32| {
-        let postgres = Arc::clone(&stage.postgres);
-        let held = tokio::task::spawn_blocking(move || {
-            postgres.run(&format!(
-                "begin; select 1 from mc.chat_sessions for update; select pg_sleep({seconds}); commit"
-            ));
-        });
-        async move {
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            held
-        }
-    };
     // A question says at once that it cannot be taken, and nothing of it is kept.
-    let held = lock(4).await;
+    let held = lock(&stage.postgres).await;
     let answer = ada.post(&path, &json!({"message": "Hello there"})).await;
     answer.is_problem(503, "store_busy");
-    held.await.expect("released");
+    held.join().expect("released");
     assert_eq!(stored(&ada, &session).await, turns(0));
 
     // An answer that has been written is not lost to a lock.
@@ -145,11 +145,11 @@ async fn a_lock_that_is_held_for_long_is_waited_out_by_an_answer_and_told_to_a_q
         while stored(&ada, &session).await.is_empty() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        lock(4).await
+        lock(&stage.postgres).await
     };
     let (answer, held) = tokio::join!(asked, locked);
     answer.expect_ok();
-    held.await.expect("released");
+    held.join().expect("released");
     assert_eq!(stored(&ada, &session).await, turns(1));
 }
 
