@@ -10,7 +10,7 @@ mod common;
 use std::path::PathBuf;
 
 use adapter_sql::{SqlConfig, SqlStore};
-use common::{folder, open, postgres_url, sqlite_url};
+use common::{folder, in_dialect, open, postgres_url, sqlite_url};
 use domain::store::StoreError;
 use migrations::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
@@ -186,25 +186,6 @@ const REFUSED: &[(&str, &str)] = &[
         "delete from memory_profiles where id = {a1}",
     ),
 ];
-
-/// Fills in ids, two letters each, truth values and bytes.
-fn in_dialect(sql: &str, backend: DbBackend) -> String {
-    let postgres = backend == DbBackend::Postgres;
-    let mut sql = sql
-        .replace("{yes}", if postgres { "true" } else { "1" })
-        .replace("{no}", if postgres { "false" } else { "0" })
-        .replace("{bytes}", if postgres { "'\\x00'" } else { "x'00'" });
-    while let Some(at) = sql.find('{') {
-        let id = sql[at + 1..at + 3].repeat(16);
-        let literal = if postgres {
-            format!("'{id}'::uuid")
-        } else {
-            format!("x'{id}'")
-        };
-        sql.replace_range(at..at + 4, &literal);
-    }
-    sql
-}
 
 async fn run(store: &SqlStore, sql: &str) -> Result<u64, DbErr> {
     let db = store.connection();

@@ -4,7 +4,7 @@
 mod common;
 
 use adapter_sql::{SqlConfig, SqlStore};
-use common::{folder, postgres_url, sqlite_url};
+use common::{folder, in_dialect, postgres_url, sqlite_url};
 use migrations::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use testkit::servers::Postgres;
@@ -35,23 +35,6 @@ const CHILDREN: [&str; 8] = [
     "memories",
     "outbox",
 ];
-
-fn in_dialect(sql: &str, backend: DbBackend) -> String {
-    let postgres = backend == DbBackend::Postgres;
-    let mut sql = sql
-        .replace("{yes}", if postgres { "true" } else { "1" })
-        .replace("{no}", if postgres { "false" } else { "0" });
-    while let Some(at) = sql.find('{') {
-        let id = sql[at + 1..at + 3].repeat(16);
-        let literal = if postgres {
-            format!("'{id}'::uuid")
-        } else {
-            format!("x'{id}'")
-        };
-        sql.replace_range(at..at + 4, &literal);
-    }
-    sql
-}
 
 async fn run(store: &SqlStore, sql: &str) {
     let db = store.connection();

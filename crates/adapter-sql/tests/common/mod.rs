@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use adapter_sql::{SqlConfig, SqlMemoryIndex, SqlStore};
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, DbBackend};
 use tempfile::TempDir;
 use testkit::contract::memory_index::IndexHarness;
 use testkit::contract::store::StoreHarness;
@@ -52,6 +52,25 @@ pub(crate) async fn open_postgres(server: &Postgres) -> (SqlStore, SqlStore) {
     let owner = open(url).await;
     let runtime = SqlStore::connect(&SqlConfig::new(runtime)).await.unwrap();
     (owner, runtime)
+}
+
+/// Fills in ids, two letters each, truth values and bytes.
+pub(crate) fn in_dialect(sql: &str, backend: DbBackend) -> String {
+    let postgres = backend == DbBackend::Postgres;
+    let mut sql = sql
+        .replace("{yes}", if postgres { "true" } else { "1" })
+        .replace("{no}", if postgres { "false" } else { "0" })
+        .replace("{bytes}", if postgres { "'\\x00'" } else { "x'00'" });
+    while let Some(at) = sql.find('{') {
+        let id = sql[at + 1..at + 3].repeat(16);
+        let literal = if postgres {
+            format!("'{id}'::uuid")
+        } else {
+            format!("x'{id}'")
+        };
+        sql.replace_range(at..at + 4, &literal);
+    }
+    sql
 }
 
 /// The store as the suites see it.
