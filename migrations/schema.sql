@@ -78,7 +78,7 @@ CREATE TABLE chat_messages (
     completion_tokens integer,
     finish_reason text,
     alive_at integer not null,
-    created_at integer not null,
+    created_at integer not null, memories_used integer,
     constraint chat_messages_seq unique (user_id, session_id, seq),
     constraint chat_messages_stamp unique (user_id, id, memory_mode),
     constraint chat_messages_mode check (memory_mode in ('normal', 'pause_memories')),

@@ -11,6 +11,7 @@ use domain::clock::IdGenerator;
 use crate::HttpSettings;
 use crate::auth::API_KEY;
 use crate::docs;
+use crate::idempotency::IDEMPOTENCY_KEY;
 
 /// Names one request in answers and in the log.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -109,6 +110,7 @@ pub(crate) fn cors(settings: &HttpSettings) -> Cors {
             header::ACCEPT,
             header::IF_NONE_MATCH,
             HeaderName::from_static(API_KEY),
+            HeaderName::from_static(IDEMPOTENCY_KEY),
             REQUEST_ID,
         ])
         .expose_headers([

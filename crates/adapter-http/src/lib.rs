@@ -25,6 +25,7 @@ mod docs;
 pub mod extract;
 mod headers;
 mod health;
+mod idempotency;
 mod local_limiter;
 mod metrics;
 mod observe;

@@ -62,7 +62,7 @@ pub(crate) struct MetadataEvent {
     /// How many memories are in the prompt.
     #[schema(minimum = 0)]
     memories_used: usize,
-    /// These memories, best first.
+    /// These memories, best first; none where `recall` is `replayed`.
     memories: Vec<RecalledResponse>,
     recall: RecallName,
     /// Id of the question.
@@ -115,7 +115,7 @@ impl From<TurnStart> for MetadataEvent {
             r#type: MetadataEventType::Metadata,
             session_id: start.session.as_uuid(),
             privacy_mode: start.mode.into(),
-            memories_used: start.memories.len(),
+            memories_used: start.memories_used,
             memories: start.memories.into_iter().map(Into::into).collect(),
             recall: start.recall.into(),
             user_message_id: start.question.id.as_uuid(),

@@ -80,6 +80,7 @@ async fn run(api: Arc<Api>, metrics: Metrics, asked: Asked, mut start: Start) {
     let mut tally = Tally {
         metrics,
         mode: "unknown",
+        completed: "completed",
     };
     match begin_unless_abandoned(&api, asked, &mut start).await {
         Some(Ok(turn)) => {
@@ -164,6 +165,9 @@ fn log_unseen(error: &ChatError) {
     tracing::warn!(code, "a turn failed after its client had left");
 }
 
+/// How a turn ended that was told again.
+const REPLAYED: &str = "replayed";
+
 /// How a turn ended whose client left and whose answer was not to be stored.
 const ABANDONED: &str = "abandoned";
 
@@ -171,6 +175,8 @@ const ABANDONED: &str = "abandoned";
 struct Tally {
     metrics: Metrics,
     mode: &'static str,
+    /// How it ended when it ends well.
+    completed: &'static str,
 }
 
 impl Tally {
@@ -178,12 +184,16 @@ impl Tally {
         match event {
             TurnEvent::Started(start) => {
                 self.mode = start.mode.as_str();
-                if start.recall == RecallNote::Failed {
-                    tracing::warn!("recall failed; the turn goes on without memories");
+                match start.recall {
+                    RecallNote::Failed => {
+                        tracing::warn!("recall failed; the turn goes on without memories");
+                    }
+                    RecallNote::Replayed => self.completed = REPLAYED,
+                    RecallNote::Off | RecallNote::Done | RecallNote::WordsOnly => {}
                 }
             }
             TurnEvent::Delta(_) => {}
-            TurnEvent::Completed(_) => self.ended("completed"),
+            TurnEvent::Completed(_) => self.ended(self.completed),
             TurnEvent::Failed(error) => self.ended(error.code()),
         }
     }

@@ -33,6 +33,8 @@ struct ReplyRecord {
     prompt: u32,
     completion: u32,
     finish: String,
+    #[serde(default)]
+    memories_used: Option<u32>,
 }
 
 /// All of a session but its ids and its time of update, which have places of their own.
@@ -74,6 +76,7 @@ pub(crate) fn encode_message(message: &Message) -> Result<String, Source> {
             prompt: reply.usage.prompt,
             completion: reply.usage.completion,
             finish: reply.finish.as_str().to_owned(),
+            memories_used: reply.memories_used,
         }),
         created_at: micros(message.created_at),
     };
@@ -102,6 +105,7 @@ fn decode_reply(record: ReplyRecord) -> Result<ReplyInfo, Source> {
             completion: record.completion,
         },
         finish: FinishReason::parse(&record.finish).ok_or("an unknown end")?,
+        memories_used: record.memories_used,
     })
 }
 

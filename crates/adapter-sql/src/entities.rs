@@ -141,6 +141,7 @@ pub(crate) mod message {
         pub(crate) prompt_tokens: Option<i64>,
         pub(crate) completion_tokens: Option<i64>,
         pub(crate) finish_reason: Option<String>,
+        pub(crate) memories_used: Option<i64>,
         pub(crate) alive_at: i64,
         pub(crate) created_at: i64,
     }

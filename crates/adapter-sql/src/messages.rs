@@ -22,11 +22,11 @@ const MESSAGES: Table = Table("chat_messages");
 /// The row takes its owner from its session, and the place behind the last one.
 const ADD: &str = "\
     insert into chat_messages (id, user_id, session_id, seq, memory_mode, status, role, content, \
-        model, prompt_tokens, completion_tokens, finish_reason, alive_at, created_at) \
+        model, prompt_tokens, completion_tokens, finish_reason, memories_used, alive_at, created_at) \
     select $3, s.user_id, s.id, \
         1 + coalesce((select max(m.seq) from chat_messages m \
                       where m.user_id = s.user_id and m.session_id = s.id), 0), \
-        $4, $5, $6, $7, $8, $9, $10, $11, $12, $12 \
+        $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13 \
     from chat_sessions s where s.user_id = $1 and s.id = $2";
 
 impl SqlUnitOfWork {
@@ -64,6 +64,7 @@ impl MessageRepository for SqlUnitOfWork {
             reply.map(|reply| i64::from(reply.usage.prompt)).into(),
             reply.map(|reply| i64::from(reply.usage.completion)).into(),
             reply.map(|reply| reply.finish.as_str().to_owned()).into(),
+            memories_used(reply).into(),
             micros(message.created_at).into(),
         ];
         match self.execute(ADD, values).await?.rows_affected() {
@@ -155,6 +156,10 @@ impl MessageRepository for SqlUnitOfWork {
             .col_expr(message::Column::PromptTokens, Expr::value(prompt))
             .col_expr(message::Column::CompletionTokens, Expr::value(completion))
             .col_expr(message::Column::FinishReason, Expr::value(finish))
+            .col_expr(
+                message::Column::MemoriesUsed,
+                Expr::value(memories_used(reply)),
+            )
             .exec(&self.tx)
             .await
             .map_err(store_error)?;
@@ -226,5 +231,13 @@ fn reply_of(row: &message::Model) -> Result<Option<ReplyInfo>, StoreError> {
             completion: tokens("completion_tokens", row.completion_tokens)?,
         },
         finish: MESSAGES.value("finish_reason", finish)?,
+        memories_used: row
+            .memories_used
+            .map(|used| MESSAGES.number("memories_used", used))
+            .transpose()?,
     }))
+}
+
+fn memories_used(reply: Option<&ReplyInfo>) -> Option<i64> {
+    reply.and_then(|reply| reply.memories_used).map(i64::from)
 }

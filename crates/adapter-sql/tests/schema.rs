@@ -112,8 +112,8 @@ const ROWS: &[&str] = &[
     "insert into chat_sessions values ({a2}, {aa}, {a1}, 'normal', 1, 1), \
      ({b2}, {bb}, {b1}, 'normal', 1, 1)",
     "insert into chat_messages values \
-     ({a3}, {aa}, {a2}, 1, 'normal', 'complete', 'user', 'x', null, null, null, null, 1, 1), \
-     ({a4}, {aa}, {a2}, 2, 'pause_memories', 'complete', 'user', 'x', null, null, null, null, 1, 1)",
+     ({a3}, {aa}, {a2}, 1, 'normal', 'complete', 'user', 'x', null, null, null, null, 1, 1, null), \
+     ({a4}, {aa}, {a2}, 2, 'pause_memories', 'complete', 'user', 'x', null, null, null, null, 1, 1, null)",
 ];
 
 /// A good memory of `aa`, drawn from a normal message.
@@ -133,12 +133,12 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "a message in someone else's session",
         "insert into chat_messages values ({c1}, {aa}, {b2}, 1, 'normal', 'complete', 'user', 'x', \
-         null, null, null, null, 1, 1)",
+         null, null, null, null, 1, 1, null)",
     ),
     (
         "a message stamped incognito",
         "insert into chat_messages values ({c1}, {aa}, {a2}, 9, 'incognito', 'complete', 'user', 'x', \
-         null, null, null, null, 1, 1)",
+         null, null, null, null, 1, 1, null)",
     ),
     (
         "a message stamped incognito afterwards",

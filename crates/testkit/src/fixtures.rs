@@ -124,6 +124,7 @@ pub fn a_reply(finish: FinishReason) -> ReplyInfo {
         model: "test-model".to_owned(),
         usage,
         finish,
+        memories_used: Some(2),
     }
 }
 

@@ -5,8 +5,8 @@ use std::future::{Ready, ready};
 use actix_web::dev::Payload;
 use actix_web::web::{Data, Json};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, post};
-use domain::chat::{Question, TurnOutcome, TurnStart};
-use domain::ids::SessionId;
+use domain::chat::{ChatError, IdempotencyKey, Question, TurnOutcome, TurnStart};
+use domain::ids::{MessageId, SessionId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -18,6 +18,7 @@ use super::tags;
 use super::wire::{FinishName, PrivacyModeName, RecallName, SessionPath};
 use crate::auth::Caller;
 use crate::extract::{JsonBody, PathOf};
+use crate::idempotency::{IdempotencyHeader, sent_key};
 use crate::metrics::Metrics;
 use crate::sse::{self, StreamEvent};
 use crate::streams::Streams;
@@ -39,6 +40,10 @@ pub(crate) struct ChatRequest {
         example = "What is my dog called?"
     )]
     message: String,
+    /// The newest message of the session that the client knows. Where it is not the newest there is, the
+    /// message is refused with 409 `history_changed`: it was written without what came since.
+    #[schema(value_type = Uuid, required = false)]
+    last_message_id: Option<Uuid>,
     /// Accepted and ignored: the path decides.
     #[serde(rename = "stream")]
     _stream: Option<bool>,
@@ -63,7 +68,7 @@ pub(crate) struct ChatResponse {
     metadata: AnswerMetadata,
     user_message: MessageResponse,
     assistant_message: MessageResponse,
-    /// The memories in the prompt, best first.
+    /// The memories in the prompt, best first; none where `recall` is `replayed`.
     memories: Vec<RecalledResponse>,
     recall: RecallName,
 }
@@ -113,7 +118,7 @@ impl From<(TurnStart, TurnOutcome)> for ChatResponse {
             content: outcome.answer.content.clone(),
             session_id: start.session.as_uuid(),
             privacy_mode: start.mode.into(),
-            memories_used: start.memories.len(),
+            memories_used: start.memories_used,
             memories_extracted: outcome.learning,
             metadata: AnswerMetadata::of(&outcome),
             user_message: start.question.into(),
@@ -127,12 +132,13 @@ impl From<(TurnStart, TurnOutcome)> for ChatResponse {
 /// Send a message
 ///
 /// Answers once the whole reply is there and stored. A client that hangs up does not lose it, unless
-/// the session is incognito: then the turn stops.
+/// the session is incognito: then the turn stops. With an `Idempotency-Key` it can be sent again without
+/// being asked twice.
 #[utoipa::path(
-    operation_id = "sendMessage", tag = tags::CHAT, params(SessionPath), request_body = ChatRequest,
+    operation_id = "sendMessage", tag = tags::CHAT, params(SessionPath, IdempotencyHeader), request_body = ChatRequest,
     responses(
         (status = OK, description = "The answer.", body = ChatResponse),
-        (status = CONFLICT, description = "The session is still answering another message (`session_busy`)."),
+        (status = CONFLICT, description = "The session is still answering a message (`session_busy`), or its newest message is another one (`history_changed`)."),
         (status = BAD_GATEWAY, description = "The model failed (`model_interrupted`, `model_refused`, `model_malformed`, `model_unauthorized`)."),
         (status = GATEWAY_TIMEOUT, description = "The model took too long (`model_timeout`)."),
     )
@@ -153,14 +159,15 @@ async fn send_message(
 /// Server-sent events, each one `data:` line of JSON: `metadata` once, `content` many times, `complete`
 /// once, then the literal `data: [DONE]`. After a failure comes one `error` event and the stream ends.
 /// Lines that start with a colon are heartbeats. A refusal before the first event is a problem as on
-/// every other route. Try it with `curl -N`; the page `/docs` shows a stream only at its end.
+/// every other route. With an `Idempotency-Key` it can be sent again: an answer that is whole by then comes
+/// in one piece. Try it with `curl -N`; the page `/docs` shows a stream only at its end.
 #[utoipa::path(
-    operation_id = "streamMessage", tag = tags::CHAT, params(SessionPath), request_body = ChatRequest,
+    operation_id = "streamMessage", tag = tags::CHAT, params(SessionPath, IdempotencyHeader), request_body = ChatRequest,
     responses(
         (status = OK, description = "The events of the turn.", body = StreamEvent,
             content_type = "text/event-stream",
             example = json!({"success": true, "type": "content", "content": "Hello", "done": false})),
-        (status = CONFLICT, description = "The session is still answering another message (`session_busy`)."),
+        (status = CONFLICT, description = "The session is still answering a message (`session_busy`), or its newest message is another one (`history_changed`)."),
         (status = BAD_GATEWAY, description = "The model failed (`model_interrupted`, `model_refused`, `model_malformed`, `model_unauthorized`)."),
         (status = GATEWAY_TIMEOUT, description = "The model took too long (`model_timeout`)."),
     )
@@ -188,6 +195,7 @@ struct Turns {
     api: Data<Api>,
     metrics: Data<Metrics>,
     drain: Data<Drain>,
+    key: Result<Option<IdempotencyKey>, ChatError>,
 }
 
 impl FromRequest for Turns {
@@ -200,6 +208,7 @@ impl FromRequest for Turns {
                 api: request.app_data::<Data<Api>>()?.clone(),
                 metrics: request.app_data::<Data<Metrics>>()?.clone(),
                 drain: request.app_data::<Data<Drain>>()?.clone(),
+                key: sent_key(request.headers()),
             })
         };
         ready(found().ok_or_else(|| Problem::internal("the server is not wired for turns")))
@@ -209,7 +218,7 @@ impl FromRequest for Turns {
 impl Turns {
     /// Starts a turn, unless the server is about to stop.
     async fn ask(
-        &self,
+        self,
         caller: &Caller,
         path: &SessionPath,
         request: ChatRequest,
@@ -217,10 +226,12 @@ impl Turns {
         let asked = Asked {
             user: caller.chats()?,
             session: SessionId::new(path.session_id),
-            question: Question::new(request.message)?,
+            question: Question::new(request.message)?
+                .named(self.key?)
+                .after(request.last_message_id.map(MessageId::new)),
         };
         self.drain.refuse_new_work()?;
-        let (api, metrics) = (self.api.clone(), self.metrics.get_ref().clone());
-        Ok(turn_task::begin(api.into_inner(), metrics, asked).await?)
+        let metrics = self.metrics.get_ref().clone();
+        Ok(turn_task::begin(self.api.into_inner(), metrics, asked).await?)
     }
 }

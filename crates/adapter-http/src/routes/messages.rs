@@ -48,6 +48,10 @@ pub(crate) struct MessageMetadata {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = FinishName, required = false)]
     finish_reason: Option<FinishName>,
+    /// How many memories were in the prompt; absent where there was nothing to recall from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u32, required = false, minimum = 0)]
+    memories_used: Option<u32>,
 }
 
 impl From<ReplyInfo> for MessageMetadata {
@@ -56,6 +60,7 @@ impl From<ReplyInfo> for MessageMetadata {
             model: Some(reply.model),
             tokens: Some(reply.usage.total()),
             finish_reason: Some(reply.finish.into()),
+            memories_used: reply.memories_used,
         }
     }
 }

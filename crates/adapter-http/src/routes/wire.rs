@@ -97,8 +97,8 @@ wire_names! {
     OriginName of Origin { Extracted, Manual, Copied }
 
     /// How recalling went: `off` when mode or session do not recall, `words_only` without an embedding
-    /// model, `failed` when the turn went on without memories.
-    RecallName of RecallNote { Off, Done, WordsOnly, Failed }
+    /// model, `failed` when the turn went on without memories, `replayed` when the answer was given before.
+    RecallName of RecallNote { Off, Done, WordsOnly, Failed, Replayed }
 }
 
 /// What becomes of the memories drawn from what is deleted.

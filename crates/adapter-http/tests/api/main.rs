@@ -9,6 +9,7 @@
 mod answers;
 mod chat;
 mod guards;
+mod idempotency;
 mod operations;
 mod paging;
 mod shapes;

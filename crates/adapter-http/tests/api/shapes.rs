@@ -88,7 +88,8 @@ fn question() -> Value {
 fn answer() -> Value {
     json!({"id": "uuid", "session_id": "uuid", "role": "=assistant", "content": "string",
         "created_at": "time", "status": "=complete",
-        "metadata": {"model": "string", "tokens": "count", "finish_reason": "=stop"}})
+        "metadata": {"model": "string", "tokens": "count", "finish_reason": "=stop",
+            "memories_used": "count"}})
 }
 
 async fn memory_of(ada: &User<'_>, profile: &str, content: &str) -> Value {

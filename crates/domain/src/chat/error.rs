@@ -125,6 +125,15 @@ pub enum ChatError {
     /// A character that cannot be stored.
     #[error("the message holds a NUL character")]
     Nul,
+    /// No key that can be used.
+    #[error("the idempotency key is malformed")]
+    MalformedKey,
+    /// The key was given to another question before.
+    #[error("the idempotency key belongs to another question")]
+    KeyReused,
+    /// The asker does not know the newest message of the session, or knows one that is gone.
+    #[error("the session's history is not what the asker knows")]
+    HistoryChanged,
     /// Where ephemeral turns are kept.
     #[error(transparent)]
     Ephemeral(#[from] TranscriptError),
@@ -149,8 +158,10 @@ impl Classify for ChatError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::SessionNotFound | Self::SessionGone => ErrorKind::NotFound,
-            Self::SessionBusy => ErrorKind::Conflict,
-            Self::Empty | Self::TooLong | Self::Nul => ErrorKind::Invalid,
+            Self::SessionBusy | Self::HistoryChanged => ErrorKind::Conflict,
+            Self::Empty | Self::TooLong | Self::Nul | Self::MalformedKey | Self::KeyReused => {
+                ErrorKind::Invalid
+            }
             Self::Ephemeral(error) => error.kind(),
             Self::Model(error) => error.kind(),
             Self::Store(error) => error.kind(),
@@ -161,7 +172,9 @@ impl Classify for ChatError {
         match self {
             Self::SessionNotFound | Self::SessionGone => "session_not_found",
             Self::SessionBusy => "session_busy",
-            Self::Empty | Self::TooLong | Self::Nul => "validation_failed",
+            Self::Empty | Self::TooLong | Self::Nul | Self::MalformedKey => "validation_failed",
+            Self::KeyReused => "idempotency_key_reused",
+            Self::HistoryChanged => "history_changed",
             Self::Ephemeral(error) => error.code(),
             Self::Model(error) => error.code(),
             Self::Store(error) => error.code(),
@@ -176,6 +189,13 @@ impl Classify for ChatError {
             Self::Empty => "The message is empty.".to_owned(),
             Self::TooLong => "The message is longer than 10000 characters.".to_owned(),
             Self::Nul => "The message holds a NUL character.".to_owned(),
+            Self::MalformedKey => "The idempotency key cannot be used.".to_owned(),
+            Self::KeyReused => {
+                "This idempotency key belongs to another message of the session.".to_owned()
+            }
+            Self::HistoryChanged => {
+                "The session's newest message is another one. Read its messages again.".to_owned()
+            }
             Self::Ephemeral(error) => error.detail(),
             Self::Model(error) => error.detail(),
             Self::Store(error) => error.detail(),
@@ -188,6 +208,10 @@ impl Classify for ChatError {
                 vec![FieldError::new("message", "1 to 10000 characters")]
             }
             Self::Nul => vec![FieldError::new("message", "no NUL characters")],
+            Self::MalformedKey => vec![FieldError::new(
+                "Idempotency-Key",
+                "1 to 255 visible ASCII characters",
+            )],
             Self::Model(ModelError::PromptTooLong) => {
                 vec![FieldError::new("message", "longer than the model's window")]
             }

@@ -6,10 +6,13 @@ mod ports;
 mod prompt;
 mod queue;
 mod record;
+mod replay;
 mod service;
 
 pub use error::{ChatError, ModelError};
-pub use model::{Question, RecallNote, TurnEvent, TurnOutcome, TurnStart, TurnStream};
+pub use model::{
+    IdempotencyKey, Question, RecallNote, TurnEvent, TurnOutcome, TurnStart, TurnStream,
+};
 pub use ports::{
     ChatModel, ModelLimits, Prompt, PromptMessage, ReplyEvent, ReplyStream, WholeReply, complete,
 };

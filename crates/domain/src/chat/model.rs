@@ -1,16 +1,21 @@
 //! A turn as it happens.
 
 use futures::stream::BoxStream;
+use uuid::Uuid;
 
 use super::ChatError;
-use crate::ids::SessionId;
+use crate::ids::{MessageId, SessionId};
 use crate::memory::Recalled;
 use crate::privacy::PrivacyMode;
-use crate::session::{FinishReason, Message, TokenUsage};
+use crate::session::{FinishReason, Message, Role, TokenUsage};
 
 /// A checked question.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Question(String);
+pub struct Question {
+    text: String,
+    pub(super) key: Option<IdempotencyKey>,
+    pub(super) after: Option<MessageId>,
+}
 
 impl Question {
     /// Longest question, in characters.
@@ -25,13 +30,61 @@ impl Question {
         } else if text.contains('\0') {
             Err(ChatError::Nul)
         } else {
-            Ok(Self(text))
+            Ok(Self {
+                text,
+                key: None,
+                after: None,
+            })
+        }
+    }
+
+    /// Names the question, so that asking it again asks nothing twice.
+    #[must_use]
+    pub fn named(self, key: Option<IdempotencyKey>) -> Self {
+        Self { key, ..self }
+    }
+
+    /// Names the newest message of the session that the asker knows: where it is not the newest, the
+    /// question is refused, since it was written without what came since.
+    #[must_use]
+    pub fn after(self, message: Option<MessageId>) -> Self {
+        Self {
+            after: message,
+            ..self
         }
     }
 
     /// The words.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+}
+
+/// A name that whoever asks gives to one question of one session, and gives again when in doubt whether
+/// it arrived. The messages of its turn have ids that are made of it, so a second question of that name
+/// cannot be stored, wherever and whenever it comes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct IdempotencyKey(String);
+
+impl IdempotencyKey {
+    /// Longest key, in characters.
+    pub const MAX_CHARS: usize = 255;
+
+    /// 1 to 255 visible ASCII characters.
+    pub fn new(text: &str) -> Result<Self, ChatError> {
+        let fits = (1..=Self::MAX_CHARS).contains(&text.len());
+        if fits && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(ChatError::MalformedKey)
+        }
+    }
+
+    /// The id of the question or the answer of that name in a session: a UUIDv5 in the session's
+    /// namespace. Nothing else is kept of the key.
+    pub fn message_id(&self, session: SessionId, role: Role) -> MessageId {
+        let name = format!("{} {}", role.as_str(), self.0);
+        MessageId::new(Uuid::new_v5(&session.as_uuid(), name.as_bytes()))
     }
 }
 
@@ -46,6 +99,8 @@ pub enum RecallNote {
     WordsOnly,
     /// It failed; the turn goes on without memories.
     Failed,
+    /// The answer was given before. How recalling went then is not kept, only how many memories it gave.
+    Replayed,
 }
 
 /// What is known when the answer begins.
@@ -57,7 +112,9 @@ pub struct TurnStart {
     pub mode: PrivacyMode,
     /// The question as it was stored, or kept in memory only.
     pub question: Message,
-    /// The memories in the prompt, best first. The list is complete.
+    /// How many memories are in the prompt.
+    pub memories_used: usize,
+    /// These memories, best first; none where the answer was given before.
     pub memories: Vec<Recalled>,
     /// How recalling went.
     pub recall: RecallNote,

@@ -16,63 +16,97 @@ const CLOSING_TRIES: u32 = 5;
 
 impl Inner {
     /// Stamps the question with the session's mode and stores it, where the mode persists, together with
-    /// the place of the answer.
+    /// the place of the answer. One that was `asked` before keeps its row and its stamp; what came of its
+    /// answer gives way to the new one.
     pub(super) async fn accept(
         &self,
-        mut work: Box<dyn UnitOfWork>,
+        work: Box<dyn UnitOfWork>,
         session: Session,
         question: &Question,
+        asked: Option<Message>,
     ) -> Result<Turn, ChatError> {
-        let question = question.as_str();
-        let question = self.message(&session, Role::User, question, MessageStatus::Complete);
-        let answer = self.message(&session, Role::Assistant, "", MessageStatus::Streaming);
-        let mut history = work
-            .messages()
-            .recent(session.id, self.config.history)
-            .await?;
-        if session.mode.persists() {
-            work.messages().add(&question).await?;
-            work.messages().add(&answer).await?;
-            work.sessions().touch(session.id, answer.created_at).await?;
-            if let Err(error) = work.commit().await
-                && !self.is_stored(&session, question.id).await
-            {
-                return Err(error.into());
-            }
-        } else {
-            drop(work);
-            self.transcripts.put(session.clone()).await?;
-            let limit = self.config.history;
-            history.extend(
-                self.transcripts
-                    .recent(session.user, session.id, limit)
-                    .await?,
-            );
-            let extra = history.len().saturating_sub(limit as usize);
-            history.drain(..extra);
-        }
-        Ok(Turn {
+        let is_new = asked.is_none();
+        let asked = asked.unwrap_or_else(|| Message {
+            content: question.as_str().to_owned(),
+            ..self.message(&session, question, Role::User)
+        });
+        let answer = Message {
+            stamp: asked.stamp,
+            status: MessageStatus::Streaming,
+            ..self.message(&session, question, Role::Assistant)
+        };
+        let mut turn = Turn {
             session,
-            question,
+            question: asked,
             answer,
-            history,
-        })
+            history: Vec::new(),
+            memories_used: None,
+        };
+        let after = question.after.filter(|_| is_new);
+        if turn.session.mode.persists() {
+            self.accept_stored(work, &mut turn, after, is_new).await?;
+        } else {
+            self.accept_ephemeral(work, &mut turn, after).await?;
+        }
+        let (question, answer) = (turn.question.id, turn.answer.id);
+        turn.history
+            .retain(|message| message.id != question && message.id != answer);
+        Ok(turn)
     }
 
-    fn message(
+    async fn accept_stored(
         &self,
-        session: &Session,
-        role: Role,
-        content: &str,
-        status: MessageStatus,
-    ) -> Message {
+        mut work: Box<dyn UnitOfWork>,
+        turn: &mut Turn,
+        after: Option<MessageId>,
+        is_new: bool,
+    ) -> Result<(), ChatError> {
+        let session = &turn.session;
+        let messages = work.messages();
+        turn.history = messages.recent(session.id, self.config.history).await?;
+        check_newest(after, &turn.history)?;
+        if is_new {
+            messages.add(&turn.question).await?;
+        } else {
+            messages.remove(turn.answer.id).await?;
+        }
+        messages.add(&turn.answer).await?;
+        let at = turn.answer.created_at;
+        work.sessions().touch(session.id, at).await?;
+        match work.commit().await {
+            Err(error) if !self.has_place(turn).await => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn accept_ephemeral(
+        &self,
+        mut work: Box<dyn UnitOfWork>,
+        turn: &mut Turn,
+        after: Option<MessageId>,
+    ) -> Result<(), ChatError> {
+        let (session, limit) = (&turn.session, self.config.history);
+        turn.history = work.messages().recent(session.id, limit).await?;
+        drop(work);
+        self.transcripts.put(session.clone()).await?;
+        let kept = self.transcripts.recent(session.user, session.id, limit);
+        turn.history.extend(kept.await?);
+        let extra = turn.history.len().saturating_sub(limit as usize);
+        turn.history.drain(..extra);
+        check_newest(after, &turn.history)
+    }
+
+    /// An empty, whole message of the session, as of now and under the question's key, if it has one.
+    fn message(&self, session: &Session, question: &Question, role: Role) -> Message {
+        let key = question.key.as_ref();
+        let id = key.map(|key| key.message_id(session.id, role));
         Message {
-            id: MessageId::new(self.ids.next()),
+            id: id.unwrap_or_else(|| MessageId::new(self.ids.next())),
             session: session.id,
             role,
-            content: content.to_owned(),
+            content: String::new(),
             stamp: session.mode,
-            status,
+            status: MessageStatus::Complete,
             reply: None,
             created_at: self.clock.now(),
         }
@@ -151,7 +185,7 @@ impl Inner {
             // An earlier try may have been stored although its commit was cut off.
             let stored = work.messages().find(turn.answer.id).await?;
             return match stored {
-                Some(stored) if stored.status == turn.answer.status => Ok(()),
+                Some(stored) if is_same(&stored, &turn.answer) => Ok(()),
                 _ => Err(ChatError::SessionGone),
             };
         }
@@ -162,12 +196,27 @@ impl Inner {
         Ok(work.commit().await?)
     }
 
-    /// After a commit whose outcome is unknown: did it happen? When nobody can tell, no.
-    async fn is_stored(&self, session: &Session, message: MessageId) -> bool {
-        let Ok(mut work) = self.store.read(session.user).await else {
+    /// After a commit whose outcome is unknown: is there a place for the answer? When nobody can tell, no.
+    async fn has_place(&self, turn: &Turn) -> bool {
+        let Ok(mut work) = self.store.read(turn.session.user).await else {
             return false;
         };
-        matches!(work.messages().find(message).await, Ok(Some(_)))
+        let place = work.messages().find(turn.answer.id).await;
+        matches!(place, Ok(Some(place)) if place.status == MessageStatus::Streaming)
+    }
+}
+
+/// Another writer may have had the place meanwhile.
+fn is_same(stored: &Message, answer: &Message) -> bool {
+    stored.status == answer.status && stored.content == answer.content
+}
+
+/// Refuses a question that was written without the newest message.
+fn check_newest(after: Option<MessageId>, history: &[Message]) -> Result<(), ChatError> {
+    let newest = history.last().map(|message| message.id);
+    match after {
+        Some(after) if newest != Some(after) => Err(ChatError::HistoryChanged),
+        _ => Ok(()),
     }
 }
 

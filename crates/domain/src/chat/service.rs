@@ -8,6 +8,7 @@ use time::Duration;
 
 use super::prompt::{self, PromptParts};
 use super::queue::SessionQueue;
+use super::replay::{self, Earlier};
 use super::{
     ChatError, ChatModel, ModelError, Prompt, Question, RecallNote, ReplyEvent, ReplyStream,
     TurnEvent, TurnOutcome, TurnStart, TurnStream,
@@ -73,6 +74,15 @@ pub(super) struct Turn {
     pub(super) question: Message,
     pub(super) answer: Message,
     pub(super) history: Vec<Message>,
+    pub(super) memories_used: Option<u32>,
+}
+
+/// What a question comes to.
+enum Opened {
+    /// A turn, and what was recalled for it.
+    Turn(Turn, Vec<Recalled>, RecallNote),
+    /// The turn that it came to before.
+    Before(TurnStream),
 }
 
 impl TurnService {
@@ -111,6 +121,9 @@ impl TurnService {
     /// Starts a turn: it resolves once the model has begun to answer, so that every refusal before that
     /// is an error here. Turns of one session wait for each other. The question is stored before the
     /// model is called and stays when the model refuses.
+    ///
+    /// A question whose key was used before gives the answer that it was given; where no whole answer
+    /// came, the model is asked again, and the question stays the one it was.
     pub async fn stream(
         &self,
         user: UserId,
@@ -119,7 +132,10 @@ impl TurnService {
     ) -> Result<TurnStream, ChatError> {
         let inner = Arc::clone(&self.inner);
         let place = inner.queue.enter(session).await;
-        let (turn, memories, recall) = inner.open(user, session, &question).await?;
+        let (mut turn, memories, recall) = match inner.open(user, session, &question).await? {
+            Opened::Turn(turn, memories, recall) => (turn, memories, recall),
+            Opened::Before(replay) => return Ok(replay),
+        };
         let begun = match inner.prompt(&turn, &memories) {
             Ok((prompt, used)) => inner
                 .model
@@ -135,10 +151,13 @@ impl TurnService {
                 return Err(error.into());
             }
         };
+        turn.memories_used =
+            (recall != RecallNote::Off).then(|| u32::try_from(used).unwrap_or(u32::MAX));
         let start = TurnStart {
             session,
             mode: turn.question.stamp,
             question: turn.question.clone(),
+            memories_used: used,
             memories: memories.into_iter().take(used).collect(),
             recall,
         };
@@ -158,7 +177,7 @@ impl Inner {
         user: UserId,
         id: SessionId,
         question: &Question,
-    ) -> Result<(Turn, Vec<Recalled>, RecallNote), ChatError> {
+    ) -> Result<Opened, ChatError> {
         let mut work = self.store.begin(user).await?;
         let session = match work.sessions().lock(id).await? {
             Some(session) => session,
@@ -167,6 +186,13 @@ impl Inner {
                 .find(user, id)
                 .await?
                 .ok_or(ChatError::SessionNotFound)?,
+        };
+        let asked = match self.earlier(&mut *work, &session, question).await? {
+            Earlier::Never => None,
+            Earlier::Unanswered(asked) => Some(asked),
+            Earlier::Answered(asked, answer) => {
+                return Ok(Opened::Before(replay::answered(asked, answer)));
+            }
         };
         let grant = session
             .scope()
@@ -177,8 +203,9 @@ impl Inner {
                 None => (Vec::new(), RecallNote::Off),
             }
         };
-        let (turn, (memories, note)) = futures::join!(self.accept(work, session, question), recall);
-        Ok((turn?, memories, note))
+        let accept = self.accept(work, session, question, asked);
+        let (turn, (memories, note)) = futures::join!(accept, recall);
+        Ok(Opened::Turn(turn?, memories, note))
     }
 
     /// A failing recall does not fail the turn; it is reported in it.
@@ -236,7 +263,8 @@ impl Inner {
                     Some(Ok(ReplyEvent::Finished { model, finish, usage })) => {
                         let usage = usage.unwrap_or_else(|| self.usage(&prompt, &turn.answer.content));
                         turn.answer.status = MessageStatus::Complete;
-                        turn.answer.reply = Some(ReplyInfo { model, usage, finish });
+                        let memories_used = turn.memories_used;
+                        turn.answer.reply = Some(ReplyInfo { model, usage, finish, memories_used });
                         match self.close(&turn).await {
                             Ok(learning) => {
                                 let answer = turn.answer;
@@ -276,6 +304,7 @@ impl Inner {
             model,
             usage,
             finish: FinishReason::Interrupted,
+            memories_used: turn.memories_used,
         });
         match self.close(turn).await {
             Ok(_) => error.into(),

@@ -161,6 +161,9 @@ pub struct ReplyInfo {
     pub usage: TokenUsage,
     /// Why it ended.
     pub finish: FinishReason,
+    /// How many memories were in the prompt; none where there was nothing to recall from, for want of a
+    /// profile or by the mode.
+    pub memories_used: Option<u32>,
 }
 
 /// A question or an answer.

@@ -13,6 +13,7 @@ mod commits;
 mod common;
 mod ephemeral;
 mod foreign;
+mod idempotency;
 mod jobs;
 mod learning;
 mod memories;

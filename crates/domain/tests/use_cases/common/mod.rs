@@ -104,9 +104,18 @@ impl World {
         session: SessionId,
         text: &str,
     ) -> Result<TurnStream, ChatError> {
-        self.turns
-            .stream(user, session, Question::new(text.to_owned())?)
+        self.pose(user, session, Question::new(text.to_owned())?)
             .await
+    }
+
+    /// Starts a turn with all that a question may say.
+    pub(crate) async fn pose(
+        &self,
+        user: UserId,
+        session: SessionId,
+        question: Question,
+    ) -> Result<TurnStream, ChatError> {
+        self.turns.stream(user, session, question).await
     }
 
     /// A whole turn; it must not be refused.
@@ -185,6 +194,11 @@ impl World {
             .map(|message| message.content)
             .collect()
     }
+}
+
+/// A question without a name.
+pub(crate) fn question(text: &str) -> Question {
+    Question::new(text.to_owned()).unwrap()
 }
 
 impl Told {
