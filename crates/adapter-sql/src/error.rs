@@ -91,11 +91,12 @@ fn database_error(error: &dyn DatabaseError) -> StoreError {
     let is = |names: (&str, &str)| reported.is_some_and(|it| it == names.0 || it == names.1);
     match error.kind() {
         ErrorKind::UniqueViolation if is(RACE) => {
-            StoreError::Busy(fault("two messages were added at once"))
+            StoreError::Aborted(fault("two messages were added at once"))
         }
         ErrorKind::UniqueViolation => conflict(is, "row"),
         ErrorKind::CheckViolation => conflict(is, "check"),
         ErrorKind::ForeignKeyViolation => StoreError::Conflict { what: "reference" },
+        _ if is_aborted(error) => StoreError::Aborted(fault(&describe(error))),
         _ if is_busy(error) => StoreError::Busy(fault("a lock is held for too long")),
         _ => StoreError::Unavailable(fault(&describe(error))),
     }
@@ -110,7 +111,13 @@ fn conflict(is: impl Fn((&str, &str)) -> bool, otherwise: &'static str) -> Store
     }
 }
 
-/// Lock timeouts, deadlocks, serialization failures and a full server, which pass by themselves.
+/// Deadlocks and serialization failures of Postgres: somebody had to give way. SQLite has no such thing,
+/// because its units of work take the write lock before they read.
+fn is_aborted(error: &dyn DatabaseError) -> bool {
+    matches!(error.code().as_deref(), Some("40001" | "40P01"))
+}
+
+/// Lock timeouts and a full server, which pass by themselves.
 fn is_busy(error: &dyn DatabaseError) -> bool {
     let code = error.code().unwrap_or_default();
     let sqlite_primary = code
@@ -118,8 +125,7 @@ fn is_busy(error: &dyn DatabaseError) -> bool {
         .ok()
         .filter(|_| code.len() < 5)
         .map(|code| code & 0xff);
-    matches!(sqlite_primary, Some(5 | 6))
-        || matches!(code.as_ref(), "40001" | "40P01" | "53300" | "55P03")
+    matches!(sqlite_primary, Some(5 | 6)) || matches!(code.as_ref(), "53300" | "55P03")
 }
 
 /// Code and message; of data exceptions (class 22) the code only, since they quote values.

@@ -26,7 +26,7 @@ pub trait Store: Send + Sync {
 /// One transaction. Dropping it rolls back. It holds rows and outbox jobs, nothing else, and is never
 /// kept open across a call to a model or an index.
 ///
-/// After a [`StoreError::Conflict`] the unit of work can only be dropped.
+/// After a [`StoreError::Conflict`] or [`StoreError::Aborted`] the unit of work can only be dropped.
 #[async_trait]
 pub trait UnitOfWork: Send {
     /// The owner's account.
@@ -71,6 +71,10 @@ pub enum StoreError {
     /// The pool is empty or a lock is held for too long.
     #[error("the database is busy")]
     Busy(#[source] Source),
+    /// The unit of work was given up for the sake of others: a deadlock, a lost race. Nothing of it was
+    /// stored, and the whole of it may be repeated at once: see [`repeat_aborted`].
+    #[error("the database gave way to others")]
+    Aborted(#[source] Source),
     /// The database cannot be reached, or refused the statement.
     #[error("the database is not available")]
     Unavailable(#[source] Source),
@@ -81,7 +85,7 @@ impl Classify for StoreError {
         match self {
             Self::Conflict { .. } => ErrorKind::Conflict,
             Self::Inconsistent { .. } => ErrorKind::Internal,
-            Self::Busy(_) | Self::Unavailable(_) => ErrorKind::Unavailable,
+            Self::Busy(_) | Self::Aborted(_) | Self::Unavailable(_) => ErrorKind::Unavailable,
         }
     }
 
@@ -89,7 +93,7 @@ impl Classify for StoreError {
         match self {
             Self::Conflict { .. } => "conflict",
             Self::Inconsistent { .. } => "inconsistent_data",
-            Self::Busy(_) => "store_busy",
+            Self::Busy(_) | Self::Aborted(_) => "store_busy",
             Self::Unavailable(_) => "store_unavailable",
         }
     }
@@ -98,14 +102,50 @@ impl Classify for StoreError {
         match self {
             Self::Conflict { .. } => "The change conflicts with what is stored.",
             Self::Inconsistent { .. } => "Stored data is damaged.",
-            Self::Busy(_) => "The database is busy. Try again in a moment.",
+            Self::Busy(_) | Self::Aborted(_) => "The database is busy. Try again in a moment.",
             Self::Unavailable(_) => "The database is not available. Try again in a moment.",
         }
         .to_owned()
     }
 
     fn retry_after(&self) -> Option<std::time::Duration> {
-        matches!(self, Self::Busy(_) | Self::Unavailable(_))
-            .then(|| std::time::Duration::from_secs(1))
+        match self {
+            Self::Busy(_) | Self::Aborted(_) | Self::Unavailable(_) => {
+                Some(std::time::Duration::from_secs(1))
+            }
+            Self::Conflict { .. } | Self::Inconsistent { .. } => None,
+        }
     }
+}
+
+/// An error behind which a unit of work may have been aborted.
+pub trait MayBeAborted {
+    /// Was it [`StoreError::Aborted`]?
+    fn is_aborted(&self) -> bool;
+}
+
+impl MayBeAborted for StoreError {
+    fn is_aborted(&self) -> bool {
+        matches!(self, Self::Aborted(_))
+    }
+}
+
+/// How often an aborted unit of work is tried in all.
+pub const UNIT_TRIES: u32 = 3;
+
+/// Does a unit of work, from its beginning to its commit, and does the whole of it again while the
+/// database aborts it, [`UNIT_TRIES`] times in all. Nothing else is repeated, least of all a commit of
+/// unknown outcome. What the unit does outside the database must bear being done twice.
+pub async fn repeat_aborted<T, E, U>(mut unit: impl FnMut() -> U) -> Result<T, E>
+where
+    E: MayBeAborted,
+    U: Future<Output = Result<T, E>>,
+{
+    for _ in 1..UNIT_TRIES {
+        match unit().await {
+            Err(error) if error.is_aborted() => {}
+            done => return done,
+        }
+    }
+    unit().await
 }

@@ -88,6 +88,8 @@ pub struct FaultyStore {
     pub begin: Fault,
     /// Strikes at `commit`; nothing is stored then.
     pub commit: Fault,
+    /// Strikes at `commit` as a deadlock does: nothing is stored, and it may be done again.
+    pub abort: Fault,
     /// Strikes after `commit`: all is stored, and the caller is told of a lost connection.
     pub outcome: Fault,
 }
@@ -99,6 +101,7 @@ impl FaultyStore {
             inner,
             begin: Fault::default(),
             commit: Fault::default(),
+            abort: Fault::default(),
             outcome: Fault::default(),
         }
     }
@@ -107,6 +110,7 @@ impl FaultyStore {
         Box::new(FaultyUnit {
             inner,
             commit: self.commit.clone(),
+            abort: self.abort.clone(),
             outcome: self.outcome.clone(),
         })
     }
@@ -128,6 +132,7 @@ impl Store for FaultyStore {
 struct FaultyUnit {
     inner: Box<dyn UnitOfWork>,
     commit: Fault,
+    abort: Fault,
     outcome: Fault,
 }
 
@@ -169,9 +174,11 @@ impl UnitOfWork for FaultyUnit {
         let Self {
             inner,
             commit,
+            abort,
             outcome,
         } = *self;
         commit.check(StoreError::Unavailable)?;
+        abort.check(StoreError::Aborted)?;
         inner.commit().await?;
         outcome.check(StoreError::Unavailable)
     }

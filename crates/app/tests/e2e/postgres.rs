@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use reqwest::{Method, StatusCode};
+use sea_orm::{ConnectionTrait, Database, DbBackend, Statement, TransactionTrait};
 use serde_json::{Value, json};
 use testkit::cutter::{Cut, Cutter};
 use testkit::servers::Postgres;
@@ -151,6 +152,47 @@ async fn a_lock_that_is_held_for_long_is_waited_out_by_an_answer_and_told_to_a_q
     answer.expect_ok();
     held.join().expect("released");
     assert_eq!(stored(&ada, &session).await, turns(1));
+}
+
+#[tokio::test]
+async fn a_request_that_a_deadlock_has_aborted_is_done_again() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let ada = stage.server.sign_up("ada").await;
+    let session = ada.session("normal").await;
+    let other = Database::connect(stage.postgres.url()).await;
+    let other = other.expect("the database").begin().await.expect("begun");
+    let run = async |sql: &str| other.execute_unprepared(sql).await.expect("done");
+    // The other one locks in the opposite order, and is too patient to be the one that gives way.
+    run("set local deadlock_timeout = '1min'; select 1 from mc.memory_profiles for update").await;
+
+    let path = format!("/api/v1/sessions/{session}");
+    let body = json!({"privacy_mode": "pause_memories"});
+    let asked = ada.patch(&path, &body);
+    let crossed = async {
+        let waiting = "select exists (select 1 from pg_locks where not granted)";
+        let waiting = Statement::from_string(DbBackend::Postgres, waiting);
+        let is_waiting = async || {
+            let row = other
+                .query_one_raw(waiting.clone())
+                .await
+                .expect("an answer");
+            row.expect("a row")
+                .try_get_by_index::<bool>(0)
+                .expect("a truth value")
+        };
+        while !is_waiting().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        run("select 1 from mc.chat_sessions for update; commit").await;
+    };
+    let (answer, ()) = tokio::join!(asked, crossed);
+    let changed = answer.expect(StatusCode::OK);
+    assert_eq!(changed["privacy_mode"], "pause_memories");
+    let deadlocks = "(select sum(deadlocks) from pg_stat_database)";
+    let check = format!("do $$ begin assert {deadlocks} = 1, {deadlocks}; end $$");
+    stage.postgres.run(&check);
 }
 
 #[tokio::test]

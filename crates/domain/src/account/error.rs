@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{BadEmail, HashError, Password, Scope, WeakPassword};
 use crate::error::{Classify, ErrorKind, FieldError, Source};
-use crate::store::StoreError;
+use crate::store::{MayBeAborted, StoreError};
 
 /// A failure of [`AccountService`](super::AccountService) or an identity provider.
 #[derive(Debug, thiserror::Error)]
@@ -198,5 +198,11 @@ impl Classify for AccountError {
             Self::Store(error) => error.retry_after(),
             _ => None,
         }
+    }
+}
+
+impl MayBeAborted for AccountError {
+    fn is_aborted(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_aborted())
     }
 }

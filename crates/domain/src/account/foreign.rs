@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
+use super::local::end_login;
 use super::{AccountDirectory, AccountError, Email, Identity, Login, User};
 use crate::clock::{Clock, IdGenerator};
 use crate::ids::{LoginId, ProfileId, UserId};
 use crate::profile::Profile;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, repeat_aborted};
 
 /// What a verified token of another issuer says. Nothing else may become one of these.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,32 +129,31 @@ impl ForeignAccounts {
             created_at: now,
             updated_at: now,
         };
-        let mut work = self.store.begin(id).await?;
-        if work.users().adopt(&user, &login.issuer).await? {
-            let profile = Profile::first(ProfileId::new(self.ids.next()), id, now);
-            work.profiles().add(&profile).await?;
-        }
-        if is_new {
-            let login = Login {
-                id: login.login(),
-                user: id,
-                generation: 1,
-                created_at: now,
-                expires_at: NEVER,
-                revoked_at: None,
-            };
-            work.logins().add(&login).await?;
-        }
-        work.commit().await
+        repeat_aborted(|| async {
+            let mut work = self.store.begin(id).await?;
+            if work.users().adopt(&user, &login.issuer).await? {
+                let profile = Profile::first(ProfileId::new(self.ids.next()), id, now);
+                work.profiles().add(&profile).await?;
+            }
+            if is_new {
+                let login = Login {
+                    id: login.login(),
+                    user: id,
+                    generation: 1,
+                    created_at: now,
+                    expires_at: NEVER,
+                    revoked_at: None,
+                };
+                work.logins().add(&login).await?;
+            }
+            work.commit().await
+        })
+        .await
     }
 
     /// Ends a log-in here: its tokens are refused from now on, in every process on this database.
     pub async fn end(&self, identity: &Identity) -> Result<(), AccountError> {
-        let mut work = self.store.begin(identity.user).await?;
-        work.logins()
-            .revoke(identity.login, self.clock.now())
-            .await?;
-        Ok(work.commit().await?)
+        end_login(&*self.store, identity, self.clock.now()).await
     }
 
     /// The row of a user who was let in.

@@ -15,7 +15,7 @@ use super::{
 use crate::clock::{Clock, IdGenerator};
 use crate::ids::{LoginId, ProfileId, UserId};
 use crate::profile::Profile;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, repeat_aborted};
 
 /// How long things last.
 #[derive(Debug, Clone, Copy)]
@@ -124,14 +124,19 @@ impl IdentityProvider for LocalIdentity {
         let profile = Profile::first(ProfileId::new(self.ids.next()), id, now);
         let login = self.new_login(id, now);
 
-        let mut work = self.store.begin(id).await?;
-        match work.users().add(&user, Some(&hash)).await {
-            Err(StoreError::Conflict { what: "email" }) => return Err(AccountError::EmailTaken),
-            other => other?,
-        }
-        work.profiles().add(&profile).await?;
-        work.logins().add(&login).await?;
-        work.commit().await?;
+        repeat_aborted::<(), AccountError, _>(|| async {
+            let mut work = self.store.begin(id).await?;
+            match work.users().add(&user, Some(&hash)).await {
+                Err(StoreError::Conflict { what: "email" }) => {
+                    return Err(AccountError::EmailTaken);
+                }
+                other => other?,
+            }
+            work.profiles().add(&profile).await?;
+            work.logins().add(&login).await?;
+            Ok(work.commit().await?)
+        })
+        .await?;
 
         let tokens = self.tokens(login.id, id, login.generation)?;
         Ok(SignUp::Done(Box::new(SignedIn { user, tokens })))
@@ -162,17 +167,21 @@ impl IdentityProvider for LocalIdentity {
         let now = self.clock.now();
         let login = self.new_login(user_id, now);
 
-        let mut work = self.store.begin(user_id).await?;
-        let user = work
-            .users()
-            .find()
-            .await?
-            .ok_or(AccountError::BadCredentials)?;
-        if let Some(hash) = &upgraded {
-            work.users().set_password(hash, now).await?;
-        }
-        work.logins().add(&login).await?;
-        work.commit().await?;
+        let user = repeat_aborted::<User, AccountError, _>(|| async {
+            let mut work = self.store.begin(user_id).await?;
+            let user = work
+                .users()
+                .find()
+                .await?
+                .ok_or(AccountError::BadCredentials)?;
+            if let Some(hash) = &upgraded {
+                work.users().set_password(hash, now).await?;
+            }
+            work.logins().add(&login).await?;
+            work.commit().await?;
+            Ok(user)
+        })
+        .await?;
 
         Ok(SignedIn {
             user,
@@ -199,20 +208,24 @@ impl IdentityProvider for LocalIdentity {
             return Err(AccountError::BadToken);
         }
         let login = state.login;
-        let mut work = self.store.begin(login.user).await?;
-        let user = work.users().find().await?.ok_or(AccountError::BadToken)?;
-        let generation = if claims.generation == login.generation {
-            // Of parallel calls one moves on; the others presented the direct parent.
-            work.logins().advance(login.id, login.generation).await?;
-            login.generation + 1
-        } else if claims.generation.saturating_add(1) == login.generation {
-            login.generation
-        } else {
-            work.logins().revoke(login.id, now).await?;
+        let (user, generation) = repeat_aborted::<(User, u32), AccountError, _>(|| async {
+            let mut work = self.store.begin(login.user).await?;
+            let user = work.users().find().await?.ok_or(AccountError::BadToken)?;
+            let generation = if claims.generation == login.generation {
+                // Of parallel calls one moves on; the others presented the direct parent.
+                work.logins().advance(login.id, login.generation).await?;
+                login.generation + 1
+            } else if claims.generation.saturating_add(1) == login.generation {
+                login.generation
+            } else {
+                work.logins().revoke(login.id, now).await?;
+                work.commit().await?;
+                return Err(AccountError::BadToken);
+            };
             work.commit().await?;
-            return Err(AccountError::BadToken);
-        };
-        work.commit().await?;
+            Ok((user, generation))
+        })
+        .await?;
         Ok(SignedIn {
             user,
             tokens: self.tokens(login.id, login.user, generation)?,
@@ -220,12 +233,7 @@ impl IdentityProvider for LocalIdentity {
     }
 
     async fn log_out(&self, identity: &Identity, _token: &str) -> Result<(), AccountError> {
-        let mut work = self.store.begin(identity.user).await?;
-        work.logins()
-            .revoke(identity.login, self.clock.now())
-            .await?;
-        work.commit().await?;
-        Ok(())
+        end_login(&*self.store, identity, self.clock.now()).await
     }
 
     async fn authenticate(&self, access_token: &str) -> Result<Identity, AccountError> {
@@ -247,4 +255,19 @@ impl IdentityProvider for LocalIdentity {
             login: claims.login,
         })
     }
+}
+
+/// Ends a log-in here: its tokens are refused from now on.
+pub(super) async fn end_login(
+    store: &dyn Store,
+    identity: &Identity,
+    now: OffsetDateTime,
+) -> Result<(), AccountError> {
+    repeat_aborted(|| async {
+        let mut work = store.begin(identity.user).await?;
+        work.logins().revoke(identity.login, now).await?;
+        work.commit().await
+    })
+    .await?;
+    Ok(())
 }

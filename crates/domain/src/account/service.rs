@@ -10,7 +10,7 @@ use super::{
 use crate::clock::{Clock, IdGenerator};
 use crate::error::FieldError;
 use crate::ids::ApiKeyId;
-use crate::store::Store;
+use crate::store::{Store, repeat_aborted};
 
 /// Accounts and credentials.
 pub struct AccountService {
@@ -141,9 +141,12 @@ impl AccountService {
             expires_at: draft.expires_at,
             revoked_at: None,
         };
-        let mut work = self.store.begin(actor.user).await?;
-        work.api_keys().add(&key, &minted.hash).await?;
-        work.commit().await?;
+        repeat_aborted(|| async {
+            let mut work = self.store.begin(actor.user).await?;
+            work.api_keys().add(&key, &minted.hash).await?;
+            work.commit().await
+        })
+        .await?;
         Ok((key, minted.secret))
     }
 
@@ -157,12 +160,14 @@ impl AccountService {
     /// Revokes a key; it is refused from now on.
     pub async fn revoke_api_key(&self, actor: &Actor, id: ApiKeyId) -> Result<(), AccountError> {
         actor.require_login()?;
-        let mut work = self.store.begin(actor.user).await?;
-        if !work.api_keys().revoke(id, self.clock.now()).await? {
-            return Err(AccountError::ApiKeyNotFound);
-        }
-        work.commit().await?;
-        Ok(())
+        repeat_aborted(|| async {
+            let mut work = self.store.begin(actor.user).await?;
+            if !work.api_keys().revoke(id, self.clock.now()).await? {
+                return Err(AccountError::ApiKeyNotFound);
+            }
+            Ok(work.commit().await?)
+        })
+        .await
     }
 }
 

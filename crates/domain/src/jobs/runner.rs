@@ -6,7 +6,7 @@ use super::{Job, JobKind, JobQueue, LeasedJob, RetryPolicy};
 use crate::clock::Clock;
 use crate::memory::{Indexer, LearnOutcome, Learner};
 use crate::privacy::MemoryScope;
-use crate::store::{Store, StoreError, UnitOfWork};
+use crate::store::{MayBeAborted, Store, StoreError, UnitOfWork};
 
 /// How a try ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,15 +84,16 @@ impl JobRunner {
 
     async fn run(&self, lease: &LeasedJob) -> Result<JobOutcome, StoreError> {
         let job = lease.job;
-        match self.work(lease).await {
-            Ok((mut work, learned)) => {
-                if !work.jobs().complete(lease).await? {
-                    return Ok(JobOutcome::Lost { job });
-                }
-                work.commit().await?;
-                Ok(JobOutcome::Done { job, learned })
-            }
-            Err(reason) => self.fail(lease, reason).await,
+        let (work, learned) = match self.work(lease).await {
+            Ok(done) => done,
+            Err(reason) => return self.fail(lease, reason).await,
+        };
+        match end(work, lease).await {
+            Ok(true) => Ok(JobOutcome::Done { job, learned }),
+            Ok(false) => Ok(JobOutcome::Lost { job }),
+            // Nothing was stored, so the next try need not wait for the end of the lease.
+            Err(error) if error.is_aborted() => self.fail(lease, error.to_string()).await,
+            Err(error) => Err(error),
         }
     }
 
@@ -141,4 +142,13 @@ impl JobRunner {
         self.queue.bury(lease, &reason).await?;
         Ok(JobOutcome::Dead { job, reason })
     }
+}
+
+/// Ends a job together with its effects; `false` when its lease was lost.
+async fn end(mut work: Box<dyn UnitOfWork>, lease: &LeasedJob) -> Result<bool, StoreError> {
+    let held = work.jobs().complete(lease).await?;
+    if held {
+        work.commit().await?;
+    }
+    Ok(held)
 }

@@ -13,7 +13,7 @@ use super::{Indexed, IndexedMemory, IndexingError, Memory, Reindexer};
 use crate::ids::MemoryId;
 use crate::page::{PageRequest, Position};
 use crate::privacy::{MemoryScope, RecallGrant};
-use crate::store::StoreError;
+use crate::store::{StoreError, repeat_aborted};
 
 /// A memory that changed less than this ago has a job of its own, which may just be running.
 const SETTLED_AFTER: Duration = Duration::from_mins(1);
@@ -183,11 +183,14 @@ impl Reindexer {
             }
         }
         if let Some((first, _)) = records.first() {
-            let mut work = self.store.begin(first.scope.user).await?;
-            for (memory, held) in &records {
-                work.memories().mark_indexed(memory, *held).await?;
-            }
-            work.commit().await?;
+            repeat_aborted(|| async {
+                let mut work = self.store.begin(first.scope.user).await?;
+                for (memory, held) in &records {
+                    work.memories().mark_indexed(memory, *held).await?;
+                }
+                work.commit().await
+            })
+            .await?;
         }
         Ok(missing)
     }

@@ -14,7 +14,7 @@ use crate::jobs::{Job, JobKind, WorkSignal};
 use crate::page::{Page, PageRequest, Position};
 use crate::privacy::{LearnGrant, RecallGrant};
 use crate::profile::Profile;
-use crate::store::{Store, StoreError, UnitOfWork};
+use crate::store::{MayBeAborted, Store, StoreError, UnitOfWork, repeat_aborted};
 
 /// A failure of [`MemoryService`].
 #[derive(Debug, thiserror::Error)]
@@ -126,6 +126,12 @@ impl Classify for MemoryError {
     }
 }
 
+impl MayBeAborted for MemoryError {
+    fn is_aborted(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_aborted())
+    }
+}
+
 /// Memories of a user's profiles.
 pub struct MemoryService {
     store: Arc<dyn Store>,
@@ -212,19 +218,23 @@ impl MemoryService {
         content: &str,
     ) -> Result<Memory, MemoryError> {
         let content = MemoryContent::new(content)?;
-        let mut work = self.store.begin(user).await?;
-        let profile = own_profile(&mut *work, profile).await?;
-        let memory = self.new_memory(&profile, content, Origin::Manual);
-        if work
-            .memories()
-            .add(&LearnGrant::by_owner(&profile), &memory)
-            .await?
-            != Stored::Added
-        {
-            return Err(MemoryError::Known);
-        }
-        self.enqueue(&mut *work, user, index_job(&memory)).await?;
-        work.commit().await?;
+        let memory = repeat_aborted::<_, MemoryError, _>(|| async {
+            let mut work = self.store.begin(user).await?;
+            let profile = own_profile(&mut *work, profile).await?;
+            let memory = self.new_memory(&profile, content.clone(), Origin::Manual);
+            if work
+                .memories()
+                .add(&LearnGrant::by_owner(&profile), &memory)
+                .await?
+                != Stored::Added
+            {
+                return Err(MemoryError::Known);
+            }
+            self.enqueue(&mut *work, user, index_job(&memory)).await?;
+            work.commit().await?;
+            Ok(memory)
+        })
+        .await?;
         self.index_now(&memory).await;
         Ok(memory)
     }
@@ -238,21 +248,25 @@ impl MemoryService {
         content: &str,
     ) -> Result<Memory, MemoryError> {
         let content = MemoryContent::new(content)?;
-        let mut work = self.store.begin(user).await?;
-        let profile = own_profile(&mut *work, profile).await?;
-        let mut memory = own_memory(&mut *work, &profile, id).await?;
-        memory.content = content;
-        memory.version += 1;
-        memory.updated_at = self.clock.now();
-        if !work
-            .memories()
-            .update(&LearnGrant::by_owner(&profile), &memory)
-            .await?
-        {
-            return Err(MemoryError::Changed);
-        }
-        self.enqueue(&mut *work, user, index_job(&memory)).await?;
-        work.commit().await?;
+        let memory = repeat_aborted::<_, MemoryError, _>(|| async {
+            let mut work = self.store.begin(user).await?;
+            let profile = own_profile(&mut *work, profile).await?;
+            let mut memory = own_memory(&mut *work, &profile, id).await?;
+            memory.content = content.clone();
+            memory.version += 1;
+            memory.updated_at = self.clock.now();
+            if !work
+                .memories()
+                .update(&LearnGrant::by_owner(&profile), &memory)
+                .await?
+            {
+                return Err(MemoryError::Changed);
+            }
+            self.enqueue(&mut *work, user, index_job(&memory)).await?;
+            work.commit().await?;
+            Ok(memory)
+        })
+        .await?;
         self.index_now(&memory).await;
         Ok(memory)
     }
@@ -265,18 +279,22 @@ impl MemoryService {
         profile: ProfileId,
         id: MemoryId,
     ) -> Result<(), MemoryError> {
-        let mut work = self.store.begin(user).await?;
-        let profile = own_profile(&mut *work, profile).await?;
-        let scope = profile.scope();
-        if work.memories().remove(scope, Some(&[id])).await?.is_empty() {
-            return Err(MemoryError::NotFound);
-        }
-        let kind = JobKind::Index {
-            memory: id,
-            profile: scope.profile,
-        };
-        self.enqueue(&mut *work, user, kind).await?;
-        work.commit().await?;
+        let scope = repeat_aborted::<_, MemoryError, _>(|| async {
+            let mut work = self.store.begin(user).await?;
+            let profile = own_profile(&mut *work, profile).await?;
+            let scope = profile.scope();
+            if work.memories().remove(scope, Some(&[id])).await?.is_empty() {
+                return Err(MemoryError::NotFound);
+            }
+            let kind = JobKind::Index {
+                memory: id,
+                profile: scope.profile,
+            };
+            self.enqueue(&mut *work, user, kind).await?;
+            work.commit().await?;
+            Ok(scope)
+        })
+        .await?;
         self.signal.work_added();
         let _ = self.index.remove(scope, Some(&[id])).await;
         Ok(())
@@ -284,19 +302,23 @@ impl MemoryService {
 
     /// Forgets all memories of a profile; how many.
     pub async fn delete_all(&self, user: UserId, profile: ProfileId) -> Result<u64, MemoryError> {
-        let mut work = self.store.begin(user).await?;
-        let profile = own_profile(&mut *work, profile).await?;
-        let scope = profile.scope();
-        let gone = work.memories().remove(scope, None).await?;
-        self.enqueue(
-            &mut *work,
-            user,
-            JobKind::Sweep {
-                profile: scope.profile,
-            },
-        )
+        let (scope, gone) = repeat_aborted::<_, MemoryError, _>(|| async {
+            let mut work = self.store.begin(user).await?;
+            let profile = own_profile(&mut *work, profile).await?;
+            let scope = profile.scope();
+            let gone = work.memories().remove(scope, None).await?;
+            self.enqueue(
+                &mut *work,
+                user,
+                JobKind::Sweep {
+                    profile: scope.profile,
+                },
+            )
+            .await?;
+            work.commit().await?;
+            Ok((scope, gone))
+        })
         .await?;
-        work.commit().await?;
         self.signal.work_added();
         let _ = self.index.remove(scope, Some(&gone)).await;
         Ok(gone.len() as u64)
@@ -313,6 +335,17 @@ impl MemoryService {
         if from == to {
             return Err(MemoryError::SameProfile);
         }
+        let copied = repeat_aborted(|| self.try_copy(user, from, to)).await?;
+        self.signal.work_added();
+        Ok(copied)
+    }
+
+    async fn try_copy(
+        &self,
+        user: UserId,
+        from: ProfileId,
+        to: ProfileId,
+    ) -> Result<u64, MemoryError> {
         let mut work = self.store.begin(user).await?;
         let source = own_profile(&mut *work, from).await?;
         let target = own_profile(&mut *work, to).await?;
@@ -340,7 +373,6 @@ impl MemoryService {
             }
         }
         work.commit().await?;
-        self.signal.work_added();
         Ok(copied)
     }
 

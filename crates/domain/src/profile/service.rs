@@ -8,7 +8,7 @@ use crate::error::{Classify, ErrorKind, FieldError};
 use crate::ids::{JobId, ProfileId, UserId};
 use crate::jobs::{Job, JobKind, WorkSignal};
 use crate::memory::MemoryIndex;
-use crate::store::{Store, StoreError};
+use crate::store::{MayBeAborted, Store, StoreError, repeat_aborted};
 
 /// A failure of [`ProfileService`].
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +87,12 @@ impl Classify for ProfileError {
     }
 }
 
+impl MayBeAborted for ProfileError {
+    fn is_aborted(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_aborted())
+    }
+}
+
 /// Memory profiles of a user.
 pub struct ProfileService {
     store: Arc<dyn Store>,
@@ -138,19 +144,22 @@ impl ProfileService {
     ) -> Result<ProfileView, ProfileError> {
         let id = ProfileId::new(self.ids.next());
         let profile = Profile::new(id, user, name, description, false, self.clock.now())?;
-        let mut work = self.store.begin(user).await?;
-        let first = work.profiles().find_default().await?.is_none();
-        work.profiles().add(&profile).await?;
-        if is_default || first {
-            work.profiles().set_default(id).await?;
-        }
-        let view = work
-            .profiles()
-            .find(id)
-            .await?
-            .ok_or(ProfileError::NotFound)?;
-        work.commit().await?;
-        Ok(view)
+        repeat_aborted(|| async {
+            let mut work = self.store.begin(user).await?;
+            let first = work.profiles().find_default().await?.is_none();
+            work.profiles().add(&profile).await?;
+            if is_default || first {
+                work.profiles().set_default(id).await?;
+            }
+            let view = work
+                .profiles()
+                .find(id)
+                .await?
+                .ok_or(ProfileError::NotFound)?;
+            work.commit().await?;
+            Ok(view)
+        })
+        .await
     }
 
     /// Changes the fields that are given, all or none.
@@ -160,25 +169,28 @@ impl ProfileService {
         id: ProfileId,
         change: ProfileChange,
     ) -> Result<ProfileView, ProfileError> {
-        let mut work = self.store.begin(user).await?;
-        let mut profile = work
-            .profiles()
-            .find(id)
-            .await?
-            .ok_or(ProfileError::NotFound)?
-            .profile;
-        profile.apply(&change, self.clock.now())?;
-        work.profiles().update(&profile).await?;
-        if change.is_default == Some(true) {
-            work.profiles().set_default(id).await?;
-        }
-        let view = work
-            .profiles()
-            .find(id)
-            .await?
-            .ok_or(ProfileError::NotFound)?;
-        work.commit().await?;
-        Ok(view)
+        repeat_aborted(|| async {
+            let mut work = self.store.begin(user).await?;
+            let mut profile = work
+                .profiles()
+                .find(id)
+                .await?
+                .ok_or(ProfileError::NotFound)?
+                .profile;
+            profile.apply(&change, self.clock.now())?;
+            work.profiles().update(&profile).await?;
+            if change.is_default == Some(true) {
+                work.profiles().set_default(id).await?;
+            }
+            let view = work
+                .profiles()
+                .find(id)
+                .await?
+                .ok_or(ProfileError::NotFound)?;
+            work.commit().await?;
+            Ok(view)
+        })
+        .await
     }
 
     /// Makes this profile the default and no other.
@@ -197,32 +209,36 @@ impl ProfileService {
     /// Deletes a profile with its memories. Its sessions stay, without a profile; if it was the default,
     /// the oldest remaining profile becomes it.
     pub async fn delete(&self, user: UserId, id: ProfileId) -> Result<(), ProfileError> {
-        let mut work = self.store.begin(user).await?;
-        let all = work.profiles().list().await?;
-        let gone = all
-            .iter()
-            .find(|v| v.profile.id() == id)
-            .ok_or(ProfileError::NotFound)?;
-        let heir = all
-            .iter()
-            .find(|v| v.profile.id() != id)
-            .ok_or(ProfileError::LastProfile)?;
-        work.profiles().remove(id).await?;
-        if gone.profile.is_default() {
-            work.profiles().set_default(heir.profile.id()).await?;
-        }
-        let kind = JobKind::Sweep { profile: id };
-        let job = Job {
-            id: JobId::new(self.ids.next()),
-            user,
-            kind,
-            available_at: self.clock.now(),
-        };
-        work.jobs().enqueue(&job).await?;
-        work.commit().await?;
+        let scope = repeat_aborted::<_, ProfileError, _>(|| async {
+            let mut work = self.store.begin(user).await?;
+            let all = work.profiles().list().await?;
+            let gone = all
+                .iter()
+                .find(|v| v.profile.id() == id)
+                .ok_or(ProfileError::NotFound)?;
+            let heir = all
+                .iter()
+                .find(|v| v.profile.id() != id)
+                .ok_or(ProfileError::LastProfile)?;
+            work.profiles().remove(id).await?;
+            if gone.profile.is_default() {
+                work.profiles().set_default(heir.profile.id()).await?;
+            }
+            let kind = JobKind::Sweep { profile: id };
+            let job = Job {
+                id: JobId::new(self.ids.next()),
+                user,
+                kind,
+                available_at: self.clock.now(),
+            };
+            work.jobs().enqueue(&job).await?;
+            work.commit().await?;
+            Ok(gone.profile.scope())
+        })
+        .await?;
         self.signal.work_added();
         // The job proves it; doing it here already means that no search can see it from now on.
-        let _ = self.index.remove(gone.profile.scope(), None).await;
+        let _ = self.index.remove(scope, None).await;
         Ok(())
     }
 }

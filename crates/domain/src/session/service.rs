@@ -13,7 +13,7 @@ use crate::jobs::{Job, JobKind, WorkSignal};
 use crate::memory::MemoryIndex;
 use crate::page::{Page, PageRequest};
 use crate::privacy::{MemoryScope, PrivacyMode};
-use crate::store::{Store, StoreError, UnitOfWork};
+use crate::store::{MayBeAborted, Store, StoreError, UnitOfWork, repeat_aborted};
 
 /// A failure of [`SessionService`].
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +82,12 @@ impl Classify for SessionError {
     }
 }
 
+impl MayBeAborted for SessionError {
+    fn is_aborted(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_aborted())
+    }
+}
+
 /// What a new session is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NewSession {
@@ -144,7 +150,7 @@ impl SessionService {
     pub async fn create(&self, user: UserId, new: NewSession) -> Result<SessionView, SessionError> {
         let now = self.clock.now();
         let id = SessionId::new(self.ids.next());
-        let mut session = Session {
+        let session = Session {
             id,
             user,
             profile: new.profile,
@@ -152,11 +158,8 @@ impl SessionService {
             created_at: now,
             updated_at: now,
         };
-        if new.mode.persists() {
-            let mut work = self.store.begin(user).await?;
-            session.profile = chosen_profile(&mut *work, new.profile).await?;
-            work.sessions().add(&session).await?;
-            work.commit().await?;
+        let session = if new.mode.persists() {
+            repeat_aborted(|| self.store_new(session.clone())).await?
         } else {
             if let Some(profile) = new.profile {
                 let mut work = self.store.read(user).await?;
@@ -166,11 +169,20 @@ impl SessionService {
                     .ok_or(SessionError::ProfileNotFound)?;
             }
             self.transcripts.put(session.clone()).await?;
-        }
+            session
+        };
         Ok(SessionView {
             session,
             message_count: 0,
         })
+    }
+
+    async fn store_new(&self, mut session: Session) -> Result<Session, SessionError> {
+        let mut work = self.store.begin(session.user).await?;
+        session.profile = chosen_profile(&mut *work, session.profile).await?;
+        work.sessions().add(&session).await?;
+        work.commit().await?;
+        Ok(session)
     }
 
     /// Stored sessions, most recently updated first.
@@ -208,6 +220,15 @@ impl SessionService {
     /// Changes mode or profile, from the next message on. Leaving incognito drops the ephemeral turns;
     /// a session that was made incognito gets its row only then.
     pub async fn update(
+        &self,
+        user: UserId,
+        id: SessionId,
+        change: SessionChange,
+    ) -> Result<SessionView, SessionError> {
+        repeat_aborted(|| self.try_update(user, id, change)).await
+    }
+
+    async fn try_update(
         &self,
         user: UserId,
         id: SessionId,
@@ -260,8 +281,14 @@ impl SessionService {
         if before.mode.persists() != session.mode.persists() {
             self.transcripts.remove(user, id).await?;
         }
-        work.commit().await?;
-        Ok(view)
+        match work.commit().await {
+            Err(error) if error.is_aborted() && !is_stored => {
+                // It has no row yet: without this it would be gone, and not only its turns.
+                self.transcripts.put(before).await?;
+                Err(error.into())
+            }
+            done => Ok(done.map(|()| view)?),
+        }
     }
 
     /// Deletes a session with all its messages, stored or ephemeral.
@@ -271,23 +298,33 @@ impl SessionService {
         id: SessionId,
         memories: WithMemories,
     ) -> Result<(), SessionError> {
+        let forgotten = repeat_aborted(|| self.try_delete(user, id, memories)).await?;
+        self.clear_index(forgotten).await;
+        Ok(())
+    }
+
+    async fn try_delete(
+        &self,
+        user: UserId,
+        id: SessionId,
+        memories: WithMemories,
+    ) -> Result<Vec<(MemoryScope, MemoryId)>, SessionError> {
         let mut work = self.store.begin(user).await?;
-        let stored = work.sessions().lock(id).await?;
+        let Some(stored) = work.sessions().lock(id).await? else {
+            drop(work);
+            let was_ephemeral = self.transcripts.remove(user, id).await?;
+            return was_ephemeral.then(Vec::new).ok_or(SessionError::NotFound);
+        };
         let forgotten = self
             .forget_drawn(&mut *work, user, DrawnFrom::Session(id), memories)
             .await?;
         work.sessions().remove(id).await?;
         // A stored session has ephemeral turns only while it is incognito.
-        let is_normal = stored.as_ref().is_some_and(|s| s.mode.persists());
-        if !is_normal {
-            let ephemeral = self.transcripts.remove(user, id).await?;
-            if stored.is_none() && !ephemeral {
-                return Err(SessionError::NotFound);
-            }
+        if !stored.mode.persists() {
+            self.transcripts.remove(user, id).await?;
         }
         work.commit().await?;
-        self.clear_index(forgotten).await;
-        Ok(())
+        Ok(forgotten)
     }
 
     /// The session's stored messages, oldest first; none for an ephemeral session.
@@ -319,20 +356,24 @@ impl SessionService {
         id: MessageId,
         memories: WithMemories,
     ) -> Result<(), SessionError> {
-        let mut work = self.store.begin(user).await?;
-        let message = work
-            .messages()
-            .find(id)
-            .await?
-            .ok_or(SessionError::MessageNotFound)?;
-        if message.session != session {
-            return Err(SessionError::MessageNotFound);
-        }
-        let forgotten = self
-            .forget_drawn(&mut *work, user, DrawnFrom::Message(id), memories)
-            .await?;
-        work.messages().remove(id).await?;
-        work.commit().await?;
+        let forgotten = repeat_aborted::<_, SessionError, _>(|| async {
+            let mut work = self.store.begin(user).await?;
+            let message = work
+                .messages()
+                .find(id)
+                .await?
+                .ok_or(SessionError::MessageNotFound)?;
+            if message.session != session {
+                return Err(SessionError::MessageNotFound);
+            }
+            let forgotten = self
+                .forget_drawn(&mut *work, user, DrawnFrom::Message(id), memories)
+                .await?;
+            work.messages().remove(id).await?;
+            work.commit().await?;
+            Ok(forgotten)
+        })
+        .await?;
         self.clear_index(forgotten).await;
         Ok(())
     }

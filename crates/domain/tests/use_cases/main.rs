@@ -8,6 +8,7 @@
     reason = "the shared part of tests fails by panicking"
 )]
 
+mod aborted;
 mod accounts;
 mod commits;
 mod common;
