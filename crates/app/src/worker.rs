@@ -24,7 +24,8 @@ const COMPARE_AGAIN: Duration = Duration::from_mins(1);
 /// Runs jobs until it is told to stop; a job that has begun is finished.
 pub async fn run(runner: JobRunner, bell: Bell, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        match runner.run_next().await {
+        let patience = tokio::time::sleep(runner.patience());
+        match runner.run_next_until(patience).await {
             Ok(Some(outcome)) => report(&outcome),
             Ok(None) => {
                 tokio::select! {

@@ -115,7 +115,7 @@ pub struct Settings {
     pub redis_allow_persistence: bool,
     /// Background workers inside `serve`.
     pub workers: usize,
-    /// A job that takes longer is given to another worker.
+    /// How long a job belongs to the worker that claimed it.
     pub job_lease: Duration,
     /// An answer whose writer gave no sign of life for this long counts as interrupted.
     pub stale_after: Duration,

@@ -47,7 +47,7 @@ pub const SETTINGS: &[Setting] = &[
     plain("MEMORYCHAT_LOCAL_CONCURRENT", "1", "local answers written at the same time"),
     plain("MEMORYCHAT_INSTRUCTIONS", "", "system prompt; default: a short neutral one"),
     plain("MEMORYCHAT_WORKERS", "2", "background workers inside `serve`; 0 leaves the work to `memorychat worker`"),
-    plain("MEMORYCHAT_JOB_LEASE_SECONDS", "300", "a job that takes longer than this is given to another worker"),
+    plain("MEMORYCHAT_JOB_LEASE_SECONDS", "300", "a job that takes nearly as long is broken off, to be tried again; one whose worker is gone for so long is given to another"),
     plain("MEMORYCHAT_STALE_AFTER_SECONDS", "120", "an answer that nobody has written on for this long counts as interrupted; more than the model service may be silent"),
     plain("MEMORYCHAT_COMPARE_MINUTES", "60", "how often the workers compare index and database, at start first; 0 for never"),
     plain("MEMORYCHAT_MIGRATE", "true", "bring the database schema up to date at start"),

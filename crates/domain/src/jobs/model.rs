@@ -93,7 +93,7 @@ pub struct RetryPolicy {
     pub cap: Duration,
     /// Tries before a job is given up.
     pub max_attempts: u32,
-    /// How long a claimed job belongs to its worker: longer than any job takes.
+    /// How long a claimed job belongs to its worker: longer than any job takes that is well.
     pub lease: Duration,
 }
 
@@ -109,6 +109,12 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
+    /// How long one try may take: a little less than the lease, so that the job is given back, to be
+    /// tried later, before another worker takes it.
+    pub fn patience(&self) -> Duration {
+        self.lease * 9 / 10
+    }
+
     /// The wait after this many failed tries; `None` when the job is to be given up.
     pub fn wait(&self, attempts: u32) -> Option<Duration> {
         if attempts >= self.max_attempts {

@@ -1,12 +1,25 @@
 //! One worker's round.
 
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::{Either, pending, select};
 
 use super::{Job, JobKind, JobQueue, LeasedJob, RetryPolicy};
 use crate::clock::Clock;
 use crate::memory::{Indexer, LearnOutcome, Learner};
 use crate::privacy::MemoryScope;
 use crate::store::{MayBeAborted, Store, StoreError, UnitOfWork};
+
+/// Why a try failed that gave no answer: its code panicked, which is logged where it happens.
+const PANICKED: &str = "a fault of the program ended the work";
+/// Likewise: it had not ended when its time was over, or the process was to end.
+const OVERDUE: &str = "the work was broken off before its end";
+/// Why a job is given up of whose last try nothing was heard: its worker was killed, or could not say so.
+const UNHEARD_OF: &str = "its last tries ended without a word";
 
 /// How a try ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,13 +85,47 @@ impl JobRunner {
         }
     }
 
-    /// Runs the oldest job that is due; `None` when there is none.
+    /// How long one try may take.
+    pub fn patience(&self) -> Duration {
+        self.policy.patience()
+    }
+
+    /// Runs the oldest job that is due, however long it takes; `None` when there is none.
     pub async fn run_next(&self) -> Result<Option<JobOutcome>, StoreError> {
+        self.run_next_until(pending()).await
+    }
+
+    /// The same, but a job that has not ended when `enough` resolves is broken off, and this try has
+    /// failed; so has one that panics. [`Self::patience`] says how long to wait.
+    pub async fn run_next_until(
+        &self,
+        enough: impl Future<Output = ()> + Send,
+    ) -> Result<Option<JobOutcome>, StoreError> {
         let claimed = self.queue.claim(self.clock.now(), self.policy.lease, 1);
-        let claimed = claimed.await?;
-        match claimed.into_iter().next() {
-            Some(lease) => Ok(Some(self.run(&lease).await?)),
-            None => Ok(None),
+        let Some(lease) = claimed.await?.into_iter().next() else {
+            return Ok(None);
+        };
+        if lease.attempt > self.policy.max_attempts {
+            return self.bury(&lease, UNHEARD_OF.to_owned()).await.map(Some);
+        }
+        let outcome = match self.run_until(&lease, enough).await {
+            Ok(ended) => ended?,
+            Err(broken_off) => self.fail(&lease, broken_off.to_owned()).await?,
+        };
+        Ok(Some(outcome))
+    }
+
+    /// `Err` when it was broken off. What it held, such as an open unit of work, is let go then.
+    async fn run_until(
+        &self,
+        lease: &LeasedJob,
+        enough: impl Future<Output = ()> + Send,
+    ) -> Result<Result<JobOutcome, StoreError>, &'static str> {
+        let run = pin!(AssertUnwindSafe(self.run(lease)).catch_unwind());
+        match select(run, pin!(enough)).await {
+            Either::Left((Ok(ended), _)) => Ok(ended),
+            Either::Left((Err(_panic), _)) => Err(PANICKED),
+            Either::Right(((), _)) => Err(OVERDUE),
         }
     }
 
@@ -139,7 +186,12 @@ impl JobRunner {
                 reason,
             });
         }
+        self.bury(lease, reason).await
+    }
+
+    async fn bury(&self, lease: &LeasedJob, reason: String) -> Result<JobOutcome, StoreError> {
         self.queue.bury(lease, &reason).await?;
+        let job = lease.job;
         Ok(JobOutcome::Dead { job, reason })
     }
 }

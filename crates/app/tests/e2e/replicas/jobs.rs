@@ -147,6 +147,52 @@ async fn a_poison_job_ends_visibly_and_holds_nobody_up() {
 }
 
 #[tokio::test]
+async fn a_job_that_hangs_is_broken_off_and_holds_nobody_up() {
+    let Some(installation) = Installation::start().await else {
+        return;
+    };
+    let server = installation.replica(&IDLE).await;
+    let ada = server.sign_up("ada").await;
+    let profile = ada.default_profile().await;
+    let sessions = [ada.session("normal").await, ada.session("normal").await];
+    // The only worker, and a first try that never ends by itself.
+    let _worker = installation.worker_with(&[("MEMORYCHAT_JOB_LEASE_SECONDS", "2")]);
+    ada.chat(&sessions[0], "My dog is called Rex. [linger]")
+        .await;
+    wait_for_extractions(&installation, 1).await;
+    ada.chat(&sessions[1], "My cat is called Tom.").await;
+    ada.wait_for_memories(&profile, 2).await;
+    assert_eq!(extractions(&installation), 3);
+}
+
+#[tokio::test]
+async fn a_job_that_ends_every_worker_is_given_up() {
+    let Some(installation) = Installation::start().await else {
+        return;
+    };
+    let server = installation.replica(&IDLE).await;
+    let ada = server.sign_up("ada").await;
+    let profile = ada.default_profile().await;
+    let sessions = [ada.session("normal").await, ada.session("normal").await];
+    let mut worker = installation.worker();
+    ada.chat(&sessions[0], "My dog is called Rex. [linger]")
+        .await;
+    wait_for_extractions(&installation, 1).await;
+    worker.kill();
+    // As if this had been the last try of all.
+    installation
+        .execute("update outbox set attempts = 10")
+        .await;
+    installation.let_jobs_be_due().await;
+    ada.chat(&sessions[1], "My cat is called Tom.").await;
+    let _another = installation.worker();
+    let memories = ada.wait_for_memories(&profile, 1).await;
+    assert!(memories[0].contains("Tom"), "{memories:?}");
+    installation.wait_for_count(DEAD, 1).await;
+    assert_eq!(extractions(&installation), 2, "it was not tried again");
+}
+
+#[tokio::test]
 async fn what_was_deleted_before_its_job_ran_is_not_learned() {
     let Some(installation) = Installation::start().await else {
         return;

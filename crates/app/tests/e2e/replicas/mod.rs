@@ -85,11 +85,17 @@ impl Installation {
 
     /// A process that works on jobs and serves nobody.
     fn worker(&self) -> Worker {
+        self.worker_with(&[])
+    }
+
+    /// The same with settings of its own.
+    fn worker_with(&self, own: &[(&str, &str)]) -> Worker {
         let data = tempfile::tempdir().expect("data folder");
         let mut command = command(data.path());
         command
             .arg("worker")
             .envs(self.with(&[("MEMORYCHAT_WORKERS", "1")]))
+            .envs(own.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let child = command.spawn().expect("a worker");

@@ -48,11 +48,13 @@ impl Switch {
 /// While a test holds it, whoever passes waits.
 pub(crate) type Gate = tokio::sync::Mutex<()>;
 
-/// An index that counts, can be down, can wait, and can claim hits that it was told to.
+/// An index that counts, can be down, can wait, can panic, and can claim hits that it was told to.
 #[derive(Default)]
 pub(crate) struct ProbedIndex {
     pub(crate) inner: InMemoryMemoryIndex,
     pub(crate) power: Switch,
+    /// Down: whoever writes to the index panics.
+    pub(crate) sanity: Switch,
     pub(crate) listing: Gate,
     pub(crate) searches: Count,
     pub(crate) upserts: Count,
@@ -109,6 +111,7 @@ impl MemoryIndex for ProbedIndex {
     async fn upsert(&self, grant: &LearnGrant, entries: Vec<IndexEntry>) -> Result<(), IndexError> {
         self.upserts.up();
         self.check()?;
+        assert!(!self.sanity.is_down(), "a fault on purpose");
         self.inner.upsert(grant, entries).await
     }
 

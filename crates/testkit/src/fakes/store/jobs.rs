@@ -93,6 +93,7 @@ impl JobQueue for InMemoryStore {
         self.change(|state| {
             if let Some(row) = state.held(lease) {
                 row.state = JobState::Dead;
+                row.leased_until = None;
                 row.last_error = Some(reason.to_owned());
             }
         })
@@ -106,10 +107,7 @@ impl JobQueue for InMemoryStore {
                 .jobs
                 .iter_mut()
                 .filter(|row| row.leased_until.is_some());
-            let released = leased.map(|row| {
-                row.leased_until = None;
-                row.attempts += 1;
-            });
+            let released = leased.map(|row| row.leased_until = None);
             released.count() as u64
         };
         Ok(self.change(release).await)
