@@ -24,6 +24,11 @@ const UNINDEXED: &str = "select user_id, profile_id, id from memories \
       and not exists (select 1 from outbox o where o.user_id = memories.user_id \
           and o.subject_id = memories.id and o.kind = 'index' and o.state = 'pending') \
     order by id limit $2";
+const FORGET_SETTLED: &str = "delete from outbox where state = 'dead' and (kind = 'sweep' or kind = 'index' \
+    and (not exists (select 1 from memories m where m.user_id = outbox.user_id and m.id = outbox.subject_id \
+            and (m.indexed_version is null or m.indexed_version <> m.version or $1 and not m.indexed_vector)) \
+        or exists (select 1 from outbox l where l.user_id = outbox.user_id and l.subject_id = outbox.subject_id \
+            and l.kind = 'index' and l.state = 'dead' and l.id > outbox.id)))";
 
 #[derive(FromQueryResult)]
 struct ProfileRow {
@@ -96,6 +101,12 @@ impl Maintenance for SqlStore {
         let rows = rows.map_err(store_error)?;
         let found = |row: MemoryRow| (scope_of(row.user_id, row.profile_id), MemoryId::new(row.id));
         Ok(rows.into_iter().map(found).collect())
+    }
+
+    async fn forget_settled(&self, with_vectors: bool) -> Result<u64, StoreError> {
+        let door = "select forget_settled_jobs($1)";
+        let forget = self.past_owners(FORGET_SETTLED, door, [with_vectors.into()]);
+        self.changed(forget).await
     }
 }
 

@@ -4,7 +4,10 @@ use async_trait::async_trait;
 use domain::ids::{JobId, MemoryId, MessageId, ProfileId, UserId};
 use domain::jobs::{Job, JobKind, JobOutbox, LeasedJob};
 use domain::store::StoreError;
-use sea_orm::{ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel, QueryFilter,
+    Statement,
+};
 use uuid::Uuid;
 
 use crate::entities::job;
@@ -16,6 +19,9 @@ use crate::unit_of_work::SqlUnitOfWork;
 pub(crate) const PENDING: &str = "pending";
 /// State of a job that was given up.
 pub(crate) const DEAD: &str = "dead";
+
+/// One at a time for each user, until the end of the transaction.
+const ENQUEUING: &str = "select pg_advisory_xact_lock(hashtextextended('enqueue ' || $1::text, 0))";
 
 #[async_trait]
 impl JobOutbox for SqlUnitOfWork {
@@ -41,6 +47,29 @@ impl JobOutbox for SqlUnitOfWork {
             .map_err(store_error)
     }
 
+    async fn enqueue_once(&mut self, job: &Job) -> Result<bool, StoreError> {
+        self.check_owner(job.user)?;
+        let backend = self.tx.get_database_backend();
+        if backend == DbBackend::Postgres {
+            // Whoever else is about to do the same waits here; SQLite has one writer anyway.
+            let lock = Statement::from_sql_and_values(backend, ENQUEUING, [self.owner.into()]);
+            self.tx.execute_raw(lock).await.map_err(store_error)?;
+        }
+        let (kind, subject, _) = words_of(job.kind);
+        let waiting = job::Entity::find()
+            .filter(job::Column::UserId.eq(self.owner))
+            .filter(job::Column::SubjectId.eq(subject))
+            .filter(job::Column::Kind.eq(kind))
+            .filter(job::Column::State.eq(PENDING))
+            .one(&self.tx)
+            .await
+            .map_err(store_error)?;
+        if waiting.is_some() {
+            return Ok(false);
+        }
+        self.enqueue(job).await.map(|()| true)
+    }
+
     async fn complete(&mut self, lease: &LeasedJob) -> Result<bool, StoreError> {
         let completed = job::Entity::delete_many()
             .filter(job::Column::UserId.eq(self.owner))
@@ -64,11 +93,12 @@ pub(crate) fn still_held(lease: &LeasedJob) -> Condition {
 
 /// Kind, subject and profile as they are stored.
 fn words_of(kind: JobKind) -> (&'static str, Uuid, Uuid) {
-    match kind {
-        JobKind::Learn { message, profile } => ("learn", message.into(), profile.into()),
-        JobKind::Index { memory, profile } => ("index", memory.into(), profile.into()),
-        JobKind::Sweep { profile } => ("sweep", profile.into(), profile.into()),
-    }
+    let (subject, profile) = match kind {
+        JobKind::Learn { message, profile } => (message.into(), profile),
+        JobKind::Index { memory, profile } => (memory.into(), profile),
+        JobKind::Sweep { profile } => (profile.into(), profile),
+    };
+    (kind.name().as_str(), subject, profile.into())
 }
 
 /// The job of a row.

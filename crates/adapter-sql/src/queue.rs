@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::jobs::{JobQueue, JobReport, JobState, LeasedJob, QueueDepth};
+use domain::jobs::{DeadJobs, JobQueue, JobReport, JobState, LeasedJob, QueueDepth};
 use domain::store::StoreError;
 use sea_orm::sea_query::Expr;
 use sea_orm::{EntityTrait, FromQueryResult, QueryFilter, Statement, UpdateMany, Value};
@@ -29,6 +29,10 @@ const RELEASE: &str = "update outbox set locked_until = null \
     where state = 'pending' and locked_until is not null";
 const DEPTH: &str = "select state, count(*) as jobs from outbox group by state";
 const DEAD_JOBS: &str = "select * from outbox where state = 'dead' order by id desc limit $1";
+const REVIVE: &str = "update outbox set state = 'pending', attempts = 0, available_at = $3 \
+    where state = 'dead' and ($1 is null or id = $1) and ($2 is null or kind = $2)";
+const FORGET: &str = "delete from outbox \
+    where state = 'dead' and ($1 is null or id = $1) and ($2 is null or kind = $2)";
 
 #[derive(FromQueryResult)]
 struct DepthRow {
@@ -133,6 +137,28 @@ impl JobQueue for SqlStore {
             .map(report_of)
             .collect()
     }
+
+    async fn revive(&self, which: DeadJobs, now: OffsetDateTime) -> Result<u64, StoreError> {
+        let [id, kind] = chosen(which);
+        let values = [id, kind, micros(now).into()];
+        let revive = self.past_owners(REVIVE, "select revive_jobs($1, $2, $3)", values);
+        self.changed(revive).await
+    }
+
+    async fn forget(&self, which: DeadJobs) -> Result<u64, StoreError> {
+        let forget = self.past_owners(FORGET, "select forget_jobs($1, $2)", chosen(which));
+        self.changed(forget).await
+    }
+}
+
+/// The id and the kind that a job must have, null where it does not matter.
+fn chosen(which: DeadJobs) -> [Value; 2] {
+    let (id, kind) = match which {
+        DeadJobs::All => (None, None),
+        DeadJobs::Of(name) => (None, Some(name.as_str())),
+        DeadJobs::One(id) => (Some(id.as_uuid()), None),
+    };
+    [id.into(), kind.into()]
 }
 
 fn lease_of(row: &job::Model) -> Result<LeasedJob, StoreError> {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use domain::jobs::DeadJobs;
 
 /// The chat backend that remembers, and that can prove what it does not remember.
 #[derive(Debug, Parser)]
@@ -45,6 +46,29 @@ pub enum Command {
     Health,
     /// Build the memory index anew from the database.
     Reindex,
+    /// Show the jobs that were given up, try them again, or forget them.
+    Jobs {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: JobsCommand,
+    },
+}
+
+/// What to do with the jobs that were given up.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum JobsCommand {
+    /// List them, newest first.
+    List,
+    /// Try them again.
+    Retry {
+        /// `all`, a kind (`learn`, `index`, `sweep`), or the id of a job.
+        which: DeadJobs,
+    },
+    /// Forget them: what they were to do is not done.
+    Drop {
+        /// `all`, a kind (`learn`, `index`, `sweep`), or the id of a job.
+        which: DeadJobs,
+    },
 }
 
 /// What to do with the local models.

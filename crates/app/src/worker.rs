@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::jobs::{JobKind, JobOutcome, JobRunner, Maintenance, WorkSignal};
+use domain::jobs::{JobOutcome, JobRunner, Maintenance, WorkSignal};
 use domain::memory::{IndexingError, Place, Reconciled};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -51,29 +51,21 @@ fn report(outcome: &JobOutcome) {
         JobOutcome::Done { job, learned } => {
             let (added, known, ungrounded) =
                 learned.map_or((0, 0, 0), |l| (l.added, l.known, l.ungrounded));
-            info!(job = %job.id, user = %job.user, kind = kind(job.kind), added, known, ungrounded, "job done");
+            info!(job = %job.id, user = %job.user, kind = job.kind.name().as_str(), added, known, ungrounded, "job done");
         }
         JobOutcome::Retry {
             job,
             attempt,
             reason,
         } => {
-            warn!(job = %job.id, user = %job.user, kind = kind(job.kind), attempt, reason, "job failed, will be tried again");
+            warn!(job = %job.id, user = %job.user, kind = job.kind.name().as_str(), attempt, reason, "job failed, will be tried again");
         }
         JobOutcome::Dead { job, reason } => {
-            error!(job = %job.id, user = %job.user, kind = kind(job.kind), reason, "job given up");
+            error!(job = %job.id, user = %job.user, kind = job.kind.name().as_str(), reason, "job given up");
         }
         JobOutcome::Lost { job } => {
-            warn!(job = %job.id, kind = kind(job.kind), "job took longer than its lease; another worker has it");
+            warn!(job = %job.id, kind = job.kind.name().as_str(), "job took longer than its lease; another worker has it");
         }
-    }
-}
-
-fn kind(kind: JobKind) -> &'static str {
-    match kind {
-        JobKind::Learn { .. } => "learn",
-        JobKind::Index { .. } => "index",
-        JobKind::Sweep { .. } => "sweep",
     }
 }
 

@@ -5,7 +5,7 @@ use testkit::servers::Postgres;
 use crate::rows::{database, texts};
 
 /// Past row level security, and nothing else: their names, arguments and answers.
-const DOORS: [&str; 12] = [
+const DOORS: [&str; 15] = [
     "claim_jobs(p_now bigint, p_until bigint, p_limit bigint) -> SETOF outbox",
     "clear_index(p_model text, p_dimension bigint) -> void",
     "dead_jobs(p_limit bigint) -> SETOF outbox",
@@ -13,12 +13,15 @@ const DOORS: [&str; 12] = [
     "find_credential(p_email text) -> TABLE(user_id uuid, password_hash text, is_active boolean)",
     "find_login(p_id uuid) -> TABLE(id uuid, user_id uuid, generation bigint, created_at bigint, \
      expires_at bigint, revoked_at bigint, user_is_active boolean)",
+    "forget_jobs(p_id uuid, p_kind text) -> bigint",
+    "forget_settled_jobs(p_with_vectors boolean) -> bigint",
     "interrupt_stale(p_before bigint) -> bigint",
     "list_index_owners(p_after uuid, p_limit bigint) -> TABLE(memory_id uuid, user_id uuid, profile_id uuid)",
     "list_profiles(p_user uuid, p_profile uuid, p_limit bigint) -> TABLE(user_id uuid, id uuid)",
     "list_unindexed(p_with_vectors boolean, p_limit bigint) -> TABLE(user_id uuid, profile_id uuid, id uuid)",
     "queue_depth() -> TABLE(state text, jobs bigint)",
     "release_jobs() -> bigint",
+    "revive_jobs(p_id uuid, p_kind text, p_now bigint) -> bigint",
 ];
 
 #[tokio::test(flavor = "multi_thread")]

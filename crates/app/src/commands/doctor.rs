@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use domain::jobs::JobQueue;
 
+use super::jobs::show_dead;
 use crate::database::{self, Schema};
 use crate::settings::Settings;
 use crate::wiring::Parts;
@@ -38,12 +39,10 @@ async fn jobs(parts: &Parts) -> Result<()> {
         "{mark}  {:<16} {} waiting, {} given up",
         "jobs", depth.pending, depth.dead
     ));
-    for report in parts.store.dead(10).await? {
-        let reason = report.last_error.unwrap_or_default();
-        say(&format!(
-            "      {} after {} tries: {reason}",
-            report.job.id, report.attempts
-        ));
+    if depth.dead > 0 {
+        let way_out =
+            "when the cause is gone, `memorychat jobs retry all`; or `memorychat jobs drop all`";
+        say(&format!("      {:<16} -> {way_out}", ""));
     }
-    Ok(())
+    show_dead(&parts.store, 10).await
 }

@@ -3,6 +3,7 @@
 mod config;
 mod doctor;
 mod health;
+mod jobs;
 mod models;
 mod openapi;
 mod reindex;
@@ -34,5 +35,6 @@ pub async fn run(command: Command, settings: Settings) -> Result<()> {
         Command::Health => health::check(&settings).await,
         Command::Doctor => doctor::run(&settings).await,
         Command::Reindex => reindex::run(&settings).await,
+        Command::Jobs { command } => jobs::run(&settings, command).await,
     }
 }

@@ -1,5 +1,6 @@
 //! Jobs as values.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -28,6 +29,77 @@ pub enum JobKind {
         /// The profile.
         profile: ProfileId,
     },
+}
+
+impl JobKind {
+    /// Its name.
+    pub fn name(&self) -> JobName {
+        match self {
+            Self::Learn { .. } => JobName::Learn,
+            Self::Index { .. } => JobName::Index,
+            Self::Sweep { .. } => JobName::Sweep,
+        }
+    }
+}
+
+/// The kinds of jobs by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum JobName {
+    /// [`JobKind::Learn`].
+    Learn,
+    /// [`JobKind::Index`].
+    Index,
+    /// [`JobKind::Sweep`].
+    Sweep,
+}
+
+impl JobName {
+    /// The word for it, in rows, reports and commands.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Learn => "learn",
+            Self::Index => "index",
+            Self::Sweep => "sweep",
+        }
+    }
+}
+
+/// Which of the jobs that were given up an operator means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeadJobs {
+    /// All of them.
+    All,
+    /// Those of a kind.
+    Of(JobName),
+    /// One.
+    One(JobId),
+}
+
+impl DeadJobs {
+    /// Is this one of them?
+    pub fn include(&self, job: &Job) -> bool {
+        match self {
+            Self::All => true,
+            Self::Of(name) => job.kind.name() == *name,
+            Self::One(id) => job.id == *id,
+        }
+    }
+}
+
+impl FromStr for DeadJobs {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "all" => Self::All,
+            "learn" => Self::Of(JobName::Learn),
+            "index" => Self::Of(JobName::Index),
+            "sweep" => Self::Of(JobName::Sweep),
+            id => Self::One(JobId::new(id.parse().map_err(
+                |_| "`all`, a kind (`learn`, `index`, `sweep`), or the id of a job",
+            )?)),
+        })
+    }
 }
 
 /// A job as it is put into the outbox.
@@ -128,6 +200,18 @@ impl RetryPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_operator_names_all_a_kind_or_one() {
+        let id = uuid::Uuid::from_u128(7);
+        let one = Ok(DeadJobs::One(JobId::new(id)));
+        assert_eq!(id.to_string().parse(), one);
+        assert_eq!("all".parse(), Ok(DeadJobs::All));
+        for name in [JobName::Learn, JobName::Index, JobName::Sweep] {
+            assert_eq!(name.as_str().parse(), Ok(DeadJobs::Of(name)));
+        }
+        assert!("".parse::<DeadJobs>().is_err());
+    }
 
     #[test]
     fn waits_double_up_to_the_cap_and_end() {

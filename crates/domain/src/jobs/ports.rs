@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use time::OffsetDateTime;
 
-use super::{Job, JobReport, LeasedJob, QueueDepth};
+use super::{DeadJobs, Job, JobReport, LeasedJob, QueueDepth};
 use crate::ids::MemoryId;
 use crate::privacy::MemoryScope;
 use crate::store::StoreError;
@@ -15,6 +15,9 @@ use crate::store::StoreError;
 pub trait JobOutbox: Send {
     /// Adds a job of the owner.
     async fn enqueue(&mut self, job: &Job) -> Result<(), StoreError>;
+    /// Adds a job of the owner unless one of its kind and subject waits or runs; `false` when one does.
+    /// Of many that do so at the same time, in whatever process, one adds it.
+    async fn enqueue_once(&mut self, job: &Job) -> Result<bool, StoreError>;
     /// Ends a job together with its effects: `false` when the lease was lost meanwhile, and then the
     /// unit of work must be dropped, because somebody else runs the job.
     async fn complete(&mut self, lease: &LeasedJob) -> Result<bool, StoreError>;
@@ -47,9 +50,13 @@ pub trait JobQueue: Send + Sync {
     async fn depth(&self) -> Result<QueueDepth, StoreError>;
     /// The jobs given up, newest first.
     async fn dead(&self, limit: u32) -> Result<Vec<JobReport>, StoreError>;
+    /// Makes jobs that were given up due at `now`, with all their tries before them; how many.
+    async fn revive(&self, which: DeadJobs, now: OffsetDateTime) -> Result<u64, StoreError>;
+    /// Removes jobs that were given up; how many.
+    async fn forget(&self, which: DeadJobs) -> Result<u64, StoreError>;
 }
 
-/// The few things that go over all users, for start-up and for the operator.
+/// The few things that go over all users, for upkeep and for the operator.
 #[async_trait]
 pub trait Maintenance: Send + Sync {
     /// Marks as interrupted every answer whose writer gave no sign of life since `before`; how many.
@@ -67,6 +74,11 @@ pub trait Maintenance: Send + Sync {
         with_vectors: bool,
         limit: u32,
     ) -> Result<Vec<(MemoryScope, MemoryId)>, StoreError>;
+    /// For when the whole index was just compared with the rows: removes the jobs given up that are
+    /// moot now. Those are [`Index`](super::JobKind::Index) jobs of memories that are gone, or that are
+    /// in the index (with their vector where `with_vectors`), or that were given up again later; and all
+    /// [`Sweep`](super::JobKind::Sweep) jobs. How many there were.
+    async fn forget_settled(&self, with_vectors: bool) -> Result<u64, StoreError>;
 }
 
 /// Wakes the worker of this process, so that work need not wait for its next look.

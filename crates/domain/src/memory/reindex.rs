@@ -1,5 +1,6 @@
 //! Making the whole index anew from the rows.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{
@@ -8,11 +9,11 @@ use super::{
 };
 use crate::clock::{Clock, IdGenerator};
 use crate::error::Source;
-use crate::ids::JobId;
+use crate::ids::{JobId, MemoryId, UserId};
 use crate::jobs::{Job, JobKind, Maintenance};
 use crate::page::{PageRequest, Position};
 use crate::privacy::{LearnGrant, MemoryScope, RecallGrant};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, repeat_aborted};
 
 /// Memories embedded in one go.
 const BATCH: u32 = 32;
@@ -104,6 +105,8 @@ impl Reindexer {
         rebuild.finish().await?;
         self.settle().await.map_err(ReindexError::Unsettled)?;
         self.enqueue_missing().await?;
+        let with_vectors = self.embedder.is_some();
+        self.maintenance.forget_settled(with_vectors).await?;
         Ok(report)
     }
 
@@ -189,7 +192,7 @@ impl Reindexer {
     }
 
     /// Enqueues work for every memory that the index lacks, or has by words alone although there is an
-    /// embedder now; how many.
+    /// embedder now, and has no such work pending; how many. Any number of processes may do it at once.
     pub async fn enqueue_missing(&self) -> Result<u64, StoreError> {
         let mut enqueued = 0;
         loop {
@@ -200,23 +203,37 @@ impl Reindexer {
             if missing.is_empty() {
                 return Ok(enqueued);
             }
+            let mut of_user: BTreeMap<UserId, Vec<(MemoryScope, MemoryId)>> = BTreeMap::new();
             for (scope, memory) in missing {
-                let kind = JobKind::Index {
-                    memory,
-                    profile: scope.profile,
-                };
-                let id = JobId::new(self.ids.next());
-                let job = Job {
-                    id,
-                    user: scope.user,
-                    kind,
-                    available_at: self.clock.now(),
-                };
-                let mut work = self.store.begin(scope.user).await?;
-                work.jobs().enqueue(&job).await?;
-                work.commit().await?;
-                enqueued += 1;
+                of_user.entry(scope.user).or_default().push((scope, memory));
+            }
+            for (user, missing) in of_user {
+                enqueued += repeat_aborted(|| self.enqueue_for(user, &missing)).await?;
             }
         }
+    }
+
+    async fn enqueue_for(
+        &self,
+        user: UserId,
+        missing: &[(MemoryScope, MemoryId)],
+    ) -> Result<u64, StoreError> {
+        let mut work = self.store.begin(user).await?;
+        let mut enqueued = 0;
+        for (scope, memory) in missing {
+            let kind = JobKind::Index {
+                memory: *memory,
+                profile: scope.profile,
+            };
+            let job = Job {
+                id: JobId::new(self.ids.next()),
+                user,
+                kind,
+                available_at: self.clock.now(),
+            };
+            enqueued += u64::from(work.jobs().enqueue_once(&job).await?);
+        }
+        work.commit().await?;
+        Ok(enqueued)
     }
 }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use domain::jobs::{JobQueue, RetryPolicy};
 use domain::memory::{Embedding, IndexEntry, MemoryIndex, Place, Reconciled};
 use domain::privacy::LearnGrant;
 use domain::profile::Profile;
 use testkit::fakes::HashEmbedder;
 use testkit::seed;
 
-use crate::common::World;
+use crate::common::{Setup, World};
 
 const REX: &str = "My dog is called Rex.";
 
@@ -195,4 +196,46 @@ async fn an_index_that_is_down_is_not_taken_for_an_empty_one() {
     assert_eq!(world.reindexer.enqueue_missing().await.unwrap(), 0);
     world.index.power.up();
     assert_eq!(mended(&world).await, (0, 0));
+}
+
+#[tokio::test]
+async fn what_was_given_up_while_the_index_was_down_is_forgotten_once_it_is_mended() {
+    let policy = RetryPolicy {
+        max_attempts: 1,
+        ..RetryPolicy::default()
+    };
+    let world = World::with(Setup {
+        policy,
+        ..Setup::default()
+    });
+    let (user, profile) = world.user().await;
+    let gone = add(&world, &profile, REX).await;
+    settled(&world).await;
+    world.index.power.down();
+    add(&world, &profile, "My cat is called Mia.").await;
+    let removed = world.memories.delete(user, profile.id(), gone.id).await;
+    removed.unwrap();
+    settled(&world).await;
+    let dead = async || world.rows.depth().await.unwrap().dead;
+    assert_eq!(dead().await, 2);
+
+    world.index.power.up();
+    assert_eq!(mended(&world).await, (1, 1));
+    assert_eq!(dead().await, 1, "it may still fail");
+    assert_eq!(mended(&world).await, (0, 0));
+    assert_eq!(dead().await, 0);
+    assert_eq!(world.found(&profile, "cat").await.len(), 1);
+}
+
+#[tokio::test]
+async fn processes_that_compare_at_the_same_time_enqueue_once() {
+    let world = World::new();
+    let (_, profile) = world.user().await;
+    let lost = add(&world, &profile, REX).await;
+    settled(&world).await;
+    let scope = profile.scope();
+    world.index.remove(scope, Some(&[lost.id])).await.unwrap();
+    let rounds = (0..8).map(|_| round(&world));
+    futures::future::join_all(rounds).await;
+    assert_eq!(world.rows.depth().await.unwrap().pending, 1);
 }

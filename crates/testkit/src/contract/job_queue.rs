@@ -5,8 +5,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use domain::account::User;
-use domain::ids::{MemoryId, MessageId, ProfileId};
-use domain::jobs::{Job, JobKind, JobState, LeasedJob, QueueDepth};
+use domain::ids::{JobId, MemoryId, MessageId, ProfileId};
+use domain::jobs::{DeadJobs, Job, JobKind, JobName, JobState, LeasedJob, QueueDepth};
 
 use super::store::StoreHarness;
 use super::{Case, RACERS, race};
@@ -24,6 +24,9 @@ const CASES: &[Case<StoreHarness>] = cases![
     a_lost_lease_cannot_be_retried_or_buried,
     a_buried_job_stays_visible,
     the_newest_dead_jobs_are_shown_first,
+    a_revived_job_is_due_with_all_its_tries_before_it,
+    dead_jobs_are_forgotten_all_by_kind_or_one,
+    no_job_that_lives_is_revived_or_forgotten,
     running_jobs_count_as_pending,
 ];
 
@@ -217,6 +220,81 @@ async fn the_newest_dead_jobs_are_shown_first(h: &StoreHarness) {
     let dead = h.queue.dead(2).await.unwrap();
     let dead: Vec<_> = dead.into_iter().map(|report| report.job.id).collect();
     assert_eq!(dead, [jobs[2].id, jobs[1].id]);
+}
+
+/// A job of each kind that was given up.
+async fn the_dead(h: &StoreHarness) -> [Job; 3] {
+    let user = h.user().await;
+    let profile = ProfileId::new(fresh_id());
+    let message = MessageId::new(fresh_id());
+    let memory = MemoryId::new(fresh_id());
+    let jobs = [
+        JobKind::Learn { message, profile },
+        JobKind::Index { memory, profile },
+        JobKind::Sweep { profile },
+    ]
+    .map(|kind| a_job(user.id, kind));
+    for job in &jobs {
+        commit!(h, user.id, jobs.enqueue(job)).unwrap();
+        let lease = claim(h, 0, 1).await.pop().unwrap();
+        h.queue.bury(&lease, "no model").await.unwrap();
+    }
+    jobs
+}
+
+async fn dead(h: &StoreHarness) -> HashSet<JobId> {
+    let dead = h.queue.dead(100).await.unwrap();
+    dead.iter().map(|report| report.job.id).collect()
+}
+
+async fn a_revived_job_is_due_with_all_its_tries_before_it(h: &StoreHarness) {
+    let [learn, index, sweep] = the_dead(h).await;
+    let revive = async |which, now| h.queue.revive(which, at(now)).await.unwrap();
+    assert_eq!(revive(DeadJobs::One(index.id), 5).await, 1);
+    assert_eq!(dead(h).await, HashSet::from([learn.id, sweep.id]));
+    assert!(claim(h, 4, 9).await.is_empty(), "not before that time");
+    let lease = claim(h, 5, 9).await.pop().unwrap();
+    assert_eq!(
+        (lease.job.id, lease.job.kind, lease.attempt),
+        (index.id, index.kind, 1)
+    );
+    h.queue.bury(&lease, "again").await.unwrap();
+    assert_eq!(revive(DeadJobs::Of(JobName::Sweep), 6).await, 1);
+    assert_eq!(dead(h).await, HashSet::from([learn.id, index.id]));
+    assert_eq!(revive(DeadJobs::All, 7).await, 2);
+    assert_eq!(revive(DeadJobs::All, 8).await, 0);
+    assert_eq!(claim(h, 8, 9).await.len(), 3);
+}
+
+async fn dead_jobs_are_forgotten_all_by_kind_or_one(h: &StoreHarness) {
+    let [learn, index, sweep] = the_dead(h).await;
+    let forget = async |which| h.queue.forget(which).await.unwrap();
+    let unknown = JobId::new(fresh_id());
+    assert_eq!(forget(DeadJobs::One(unknown)).await, 0);
+    assert_eq!(forget(DeadJobs::One(learn.id)).await, 1);
+    assert_eq!(dead(h).await, HashSet::from([index.id, sweep.id]));
+    assert_eq!(forget(DeadJobs::Of(JobName::Learn)).await, 0);
+    assert_eq!(forget(DeadJobs::Of(JobName::Index)).await, 1);
+    assert_eq!(dead(h).await, HashSet::from([sweep.id]));
+    the_dead(h).await;
+    assert_eq!(forget(DeadJobs::All).await, 4);
+    assert_eq!(h.queue.depth().await.unwrap(), QueueDepth::default());
+}
+
+async fn no_job_that_lives_is_revived_or_forgotten(h: &StoreHarness) {
+    let running = enqueued(h).await;
+    let lease = claim(h, 0, 1).await.pop().unwrap();
+    let waiting = enqueued(h).await;
+    for which in [
+        DeadJobs::All,
+        DeadJobs::One(waiting.id),
+        DeadJobs::One(running.id),
+    ] {
+        assert_eq!(h.queue.revive(which, at(0)).await.unwrap(), 0);
+        assert_eq!(h.queue.forget(which).await.unwrap(), 0);
+    }
+    assert_eq!(h.queue.depth().await.unwrap().pending, 2);
+    assert!(h.complete(running.user, &lease).await, "it is still held");
 }
 
 async fn running_jobs_count_as_pending(h: &StoreHarness) {

@@ -5,13 +5,17 @@ use std::future::Future;
 use std::slice::from_ref;
 use std::time::Duration;
 
+use domain::ids::{JobId, MessageId};
+use domain::jobs::{Job, JobKind};
 use domain::memory::{Indexed, Memory};
 use domain::privacy::LearnGrant;
 use domain::session::{Message, MessageStatus};
 
 use super::Case;
 use super::store::StoreHarness;
-use crate::fixtures::{a_message, a_streaming_answer, an_index_job, at, content};
+use crate::fixtures::{
+    a_job, a_memory, a_message, a_streaming_answer, an_index_job, at, content, fresh_id,
+};
 
 const CASES: &[Case<StoreHarness>] = cases![
     an_answer_without_a_writer_is_interrupted,
@@ -25,6 +29,9 @@ const CASES: &[Case<StoreHarness>] = cases![
     a_memory_that_the_index_lost_is_unindexed_again,
     a_memory_with_a_pending_job_is_not_listed,
     a_limit_holds_for_unindexed_memories,
+    dead_jobs_are_settled_when_the_index_is_as_it_should_be,
+    the_last_of_several_dead_jobs_of_a_memory_stays,
+    work_that_no_comparison_does_is_not_settled,
 ];
 
 /// Checks maintenance; `fresh` makes an empty database for each case.
@@ -218,4 +225,76 @@ async fn a_limit_holds_for_unindexed_memories(h: &StoreHarness) {
         h.memory(&profile, &format!("memory {n}")).await;
     }
     assert_eq!(h.maintenance.unindexed(true, 2).await.unwrap().len(), 2);
+}
+
+/// A job that was given up.
+async fn buried(h: &StoreHarness, job: Job) -> JobId {
+    commit!(h, job.user, jobs.enqueue(&job)).unwrap();
+    let claimed = h.queue.claim(at(1), Duration::from_mins(1), 1).await;
+    let lease = claimed.unwrap().pop().unwrap();
+    assert_eq!(lease.job.id, job.id);
+    h.queue.bury(&lease, "no index").await.unwrap();
+    job.id
+}
+
+async fn forget_settled(h: &StoreHarness, with_vectors: bool) -> u64 {
+    h.maintenance.forget_settled(with_vectors).await.unwrap()
+}
+
+async fn dead(h: &StoreHarness) -> Vec<JobId> {
+    let dead = h.queue.dead(100).await.unwrap();
+    dead.iter().map(|report| report.job.id).collect()
+}
+
+async fn dead_jobs_are_settled_when_the_index_is_as_it_should_be(h: &StoreHarness) {
+    let (_, profile) = h.user_with_profile().await;
+    let memory = h.memory(&profile, "Has a dog.").await;
+    let job = buried(h, an_index_job(&memory)).await;
+    for (held, with_vectors, settled) in [
+        (Indexed::Nothing, false, 0),
+        (Indexed::Words, true, 0),
+        (Indexed::Words, false, 1),
+    ] {
+        mark(h, &memory, held).await;
+        assert_eq!(dead(h).await, [job]);
+        assert_eq!(forget_settled(h, with_vectors).await, settled, "{held:?}");
+    }
+    buried(h, an_index_job(&memory)).await;
+    mark(h, &memory, Indexed::Vector).await;
+    assert_eq!(forget_settled(h, true).await, 1);
+    let gone = a_memory(&profile, "Has a cat.");
+    buried(h, an_index_job(&gone)).await;
+    assert_eq!(forget_settled(h, true).await, 1, "its memory is gone");
+    let profile = profile.id();
+    buried(h, a_job(memory.scope.user, JobKind::Sweep { profile })).await;
+    assert_eq!(forget_settled(h, true).await, 1, "the comparison swept");
+    assert!(dead(h).await.is_empty());
+}
+
+async fn the_last_of_several_dead_jobs_of_a_memory_stays(h: &StoreHarness) {
+    let (_, profile) = h.user_with_profile().await;
+    let memory = h.memory(&profile, "Has a dog.").await;
+    let other = h.memory(&profile, "Likes tea.").await;
+    buried(h, an_index_job(&memory)).await;
+    let others = buried(h, an_index_job(&other)).await;
+    buried(h, an_index_job(&memory)).await;
+    let last = buried(h, an_index_job(&memory)).await;
+    assert_eq!(forget_settled(h, true).await, 2);
+    assert_eq!(dead(h).await, [last, others]);
+    assert_eq!(forget_settled(h, true).await, 0);
+}
+
+async fn work_that_no_comparison_does_is_not_settled(h: &StoreHarness) {
+    let (user, profile) = h.user_with_profile().await;
+    let kind = JobKind::Learn {
+        message: MessageId::new(fresh_id()),
+        profile: profile.id(),
+    };
+    let learn = buried(h, a_job(user.id, kind)).await;
+    let memory = h.memory(&profile, "Has a dog.").await;
+    mark(h, &memory, Indexed::Vector).await;
+    commit!(h, user.id, jobs.enqueue(&an_index_job(&memory))).unwrap();
+    assert_eq!(forget_settled(h, true).await, 0);
+    assert_eq!(dead(h).await, [learn]);
+    assert_eq!(h.queue.depth().await.unwrap().pending, 1, "it may yet run");
 }

@@ -144,6 +144,38 @@ async fn a_poison_job_ends_visibly_and_holds_nobody_up() {
     );
     assert!(shown.contains("shared by all replicas"), "{shown}");
     assert!(!shown.contains("Tom"), "{shown}");
+    assert!(shown.contains("memorychat jobs retry all"), "{shown}");
+    retried_and_forgotten(&installation).await;
+    assert_eq!(metric(&ada, "jobs_dead").await, 0);
+}
+
+/// What an operator does with the only job that was given up.
+async fn retried_and_forgotten(installation: &Installation) {
+    let jobs = async |args: &[&str]| {
+        let data = tempfile::tempdir().expect("folder");
+        let mut command = command(data.path());
+        command.arg("jobs").args(args).envs(installation.with(&[]));
+        let (well, shown) = output(command).await;
+        assert!(well, "{shown}");
+        shown
+    };
+    let listed = jobs(&["list"]).await;
+    assert!(
+        listed.contains("1 given up") && listed.contains(" index of user "),
+        "{listed}"
+    );
+    assert!(!listed.contains("Tom"), "{listed}");
+    let none = jobs(&["retry", "learn"]).await;
+    assert!(none.contains("0 jobs are tried again"), "{none}");
+    let one = jobs(&["retry", "all"]).await;
+    assert!(one.contains("1 jobs are tried again"), "{one}");
+    assert_eq!(installation.count(DEAD).await, 0);
+    installation
+        .execute("update outbox set state = 'dead', locked_until = null")
+        .await;
+    let gone = jobs(&["drop", "index"]).await;
+    assert!(gone.contains("1 jobs are forgotten"), "{gone}");
+    assert_eq!(installation.count("select count(*) from outbox").await, 0);
 }
 
 #[tokio::test]

@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use domain::ids::{MessageId, ProfileId};
+use domain::ids::{MessageId, ProfileId, UserId};
 use domain::jobs::{JobKind, LeasedJob};
+use domain::store::Store;
 
 use super::StoreHarness;
-use crate::contract::Case;
+use crate::contract::{Case, RACERS, let_others_in, race};
 use crate::fixtures::{a_job, at, fresh_id};
 
 pub(super) const CASES: &[Case<StoreHarness>] = cases![
     a_job_is_there_exactly_if_committed,
+    work_that_waits_or_runs_is_not_enqueued_once_more,
+    of_many_that_enqueue_once_at_the_same_time_one_does,
     completing_a_job_ends_it_together_with_its_effects,
     a_completion_that_is_dropped_leaves_the_job,
     a_job_is_completed_once,
@@ -54,6 +57,48 @@ async fn a_job_is_there_exactly_if_committed(h: &StoreHarness) {
             attempt: 1
         }]
     );
+}
+
+/// Enqueues the work once more as a worker does; was it?
+async fn once_more(workers: &dyn Store, user: UserId, kind: JobKind) -> bool {
+    let mut work = workers.begin(user).await.unwrap();
+    let job = a_job(user, kind);
+    let added = work.jobs().enqueue_once(&job).await.unwrap();
+    let_others_in().await;
+    work.commit().await.unwrap();
+    added
+}
+
+async fn work_that_waits_or_runs_is_not_enqueued_once_more(h: &StoreHarness) {
+    let (user, kind) = (h.user().await, learn());
+    assert!(once_more(&*h.workers, user.id, kind).await);
+    assert!(!once_more(&*h.workers, user.id, kind).await, "it waits");
+    assert!(
+        once_more(&*h.workers, user.id, learn()).await,
+        "that is another one"
+    );
+    let first = claim(h, 0).await.remove(0);
+    assert!(
+        !once_more(&*h.workers, user.id, first.job.kind).await,
+        "it runs"
+    );
+    h.queue.bury(&first, "no model").await.unwrap();
+    assert!(
+        once_more(&*h.workers, user.id, first.job.kind).await,
+        "given up"
+    );
+    assert!(!once_more(&*h.workers, user.id, first.job.kind).await);
+}
+
+async fn of_many_that_enqueue_once_at_the_same_time_one_does(h: &StoreHarness) {
+    let (user, kind) = (h.user().await.id, learn());
+    let added = race((0..RACERS).map(|_| {
+        let workers = h.workers.clone();
+        async move { once_more(&*workers, user, kind).await }
+    }))
+    .await;
+    assert_eq!(added.into_iter().filter(|added| *added).count(), 1);
+    assert_eq!(h.queue.depth().await.unwrap().pending, 1);
 }
 
 async fn completing_a_job_ends_it_together_with_its_effects(h: &StoreHarness) {

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::jobs::{Job, JobOutbox, JobQueue, JobReport, JobState, LeasedJob, QueueDepth};
+use domain::jobs::{
+    DeadJobs, Job, JobOutbox, JobQueue, JobReport, JobState, LeasedJob, QueueDepth,
+};
 use domain::store::StoreError;
 use time::OffsetDateTime;
 
-use super::state::{JobRow, State, remove_rows};
+use super::state::{JobRow, State, count_removed, remove_rows};
 use super::{InMemoryStore, Unit};
 
 #[async_trait]
@@ -24,6 +26,14 @@ impl JobOutbox for Unit {
             last_error: None,
         });
         Ok(())
+    }
+
+    async fn enqueue_once(&mut self, job: &Job) -> Result<bool, StoreError> {
+        let waits = |row: &JobRow| row.state == JobState::Pending && row.job.kind == job.kind;
+        if self.state.jobs.iter().any(waits) {
+            return Ok(false);
+        }
+        self.enqueue(job).await.map(|()| true)
     }
 
     async fn complete(&mut self, lease: &LeasedJob) -> Result<bool, StoreError> {
@@ -135,6 +145,26 @@ impl JobQueue for InMemoryStore {
         dead.sort_by_key(|report| std::cmp::Reverse((report.job.available_at, report.job.id)));
         dead.truncate(limit as usize);
         Ok(dead)
+    }
+
+    async fn revive(&self, which: DeadJobs, now: OffsetDateTime) -> Result<u64, StoreError> {
+        let revive = |state: &mut State| {
+            let dead = state.jobs.iter_mut().filter(|row| row.is_dead(which));
+            let revived = dead.map(|row| {
+                row.state = JobState::Pending;
+                row.attempts = 0;
+                row.job.available_at = now;
+            });
+            revived.count() as u64
+        };
+        Ok(self.change(revive).await)
+    }
+
+    async fn forget(&self, which: DeadJobs) -> Result<u64, StoreError> {
+        let dead = |row: &JobRow| row.is_dead(which);
+        Ok(self
+            .change(|state| count_removed(&mut state.jobs, dead))
+            .await)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use domain::account::{AccountDirectory, ApiKey, Credential, Email, LoginState, User};
-use domain::ids::{LoginId, MemoryId, UserId};
-use domain::jobs::{JobKind, JobState, Maintenance};
+use domain::ids::{JobId, LoginId, MemoryId, UserId};
+use domain::jobs::{DeadJobs, JobKind, JobState, Maintenance};
 use domain::privacy::MemoryScope;
 use domain::profile::Profile;
 use domain::session::MessageStatus;
@@ -11,7 +11,7 @@ use domain::store::StoreError;
 use time::OffsetDateTime;
 
 use super::InMemoryStore;
-use super::state::{MemoryRow, State};
+use super::state::{JobRow, MemoryRow, State, count_removed};
 
 impl State {
     fn user(&self, id: UserId) -> Option<&User> {
@@ -26,6 +26,25 @@ impl State {
             .iter()
             .filter(|row| row.state == JobState::Pending)
             .any(|row| matches!(row.job.kind, JobKind::Index { memory, .. } if memory == id))
+    }
+
+    /// The jobs given up that a comparison of index and rows has made moot.
+    fn settled(&self, with_vectors: bool) -> Vec<JobId> {
+        let dead: Vec<_> = self
+            .jobs
+            .iter()
+            .filter(|row| row.is_dead(DeadJobs::All))
+            .collect();
+        let is_moot = |row: &&&JobRow| match row.job.kind {
+            JobKind::Learn { .. } => false,
+            JobKind::Sweep { .. } => true,
+            JobKind::Index { memory, .. } => {
+                let lacks = |m: &MemoryRow| m.memory.id == memory && !m.is_indexed(with_vectors);
+                let again = |l: &&JobRow| l.job.kind == row.job.kind && l.job.id > row.job.id;
+                !self.memories.iter().any(lacks) || dead.iter().any(again)
+            }
+        };
+        dead.iter().filter(is_moot).map(|row| row.job.id).collect()
     }
 }
 
@@ -98,17 +117,20 @@ impl Maintenance for InMemoryStore {
         with_vectors: bool,
         limit: u32,
     ) -> Result<Vec<(MemoryScope, MemoryId)>, StoreError> {
-        let is_indexed = |row: &MemoryRow| {
-            row.indexed.is_some_and(|(version, with_vector)| {
-                version == row.memory.version && (with_vector || !with_vectors)
-            })
-        };
         Ok(self.look(|state| {
-            let rows = state.memories.iter().filter(|row| !is_indexed(row));
+            let all = state.memories.iter();
+            let rows = all.filter(|row| !row.is_indexed(with_vectors));
             let rows = rows.filter(|row| !state.is_being_indexed(row.memory.id));
             rows.take(limit as usize)
                 .map(|row| (row.memory.scope, row.memory.id))
                 .collect()
         }))
+    }
+    async fn forget_settled(&self, with_vectors: bool) -> Result<u64, StoreError> {
+        let forget = |state: &mut State| {
+            let settled = state.settled(with_vectors);
+            count_removed(&mut state.jobs, |row| settled.contains(&row.job.id))
+        };
+        Ok(self.change(forget).await)
     }
 }

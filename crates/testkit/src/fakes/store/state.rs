@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use domain::account::{ApiKey, Login, PasswordHash, User};
 use domain::ids::{MemoryId, MessageId, ProfileId, SessionId, UserId};
-use domain::jobs::{Job, JobState, LeasedJob};
+use domain::jobs::{DeadJobs, Job, JobState, LeasedJob};
 use domain::memory::Memory;
 use domain::profile::Profile;
 use domain::session::{Message, Session};
@@ -44,6 +44,15 @@ pub(super) struct MemoryRow {
     pub(super) indexed: Option<(u32, bool)>,
 }
 
+impl MemoryRow {
+    /// Does the index hold it as it is, and with its vector where that matters?
+    pub(super) fn is_indexed(&self, with_vectors: bool) -> bool {
+        self.indexed.is_some_and(|(version, with_vector)| {
+            version == self.memory.version && (with_vector || !with_vectors)
+        })
+    }
+}
+
 #[derive(Clone)]
 pub(super) struct JobRow {
     pub(super) job: Job,
@@ -60,6 +69,11 @@ impl JobRow {
             && self.state == JobState::Pending
             && self.attempts == lease.attempt
             && self.leased_until.is_some()
+    }
+
+    /// Is this one of those that were given up?
+    pub(super) fn is_dead(&self, which: DeadJobs) -> bool {
+        self.state == JobState::Dead && which.include(&self.job)
     }
 }
 
@@ -119,7 +133,12 @@ impl State {
 
 /// Keeps what does not fit; was there anything that did?
 pub(super) fn remove_rows<T>(rows: &mut Vec<T>, fits: impl Fn(&T) -> bool) -> bool {
+    count_removed(rows, fits) > 0
+}
+
+/// Keeps what does not fit; how much did?
+pub(super) fn count_removed<T>(rows: &mut Vec<T>, fits: impl Fn(&T) -> bool) -> u64 {
     let before = rows.len();
     rows.retain(|row| !fits(row));
-    rows.len() < before
+    (before - rows.len()) as u64
 }
