@@ -188,3 +188,5 @@ CREATE TABLE "users" (
 ) strict;
 
 CREATE UNIQUE INDEX users_email on users (email) where issuer is null;
+
+CREATE INDEX logins_expires on logins (expires_at);

@@ -154,6 +154,19 @@ impl LoginRepository for SqlUnitOfWork {
         Ok(moved.rows_affected > 0)
     }
 
+    async fn extend(&mut self, id: LoginId, until: OffsetDateTime) -> Result<(), StoreError> {
+        let until = micros(until);
+        login::Entity::update_many()
+            .col_expr(login::Column::ExpiresAt, Expr::value(until))
+            .filter(login::Column::Id.eq(id.as_uuid()))
+            .filter(login::Column::UserId.eq(self.owner))
+            .filter(login::Column::ExpiresAt.lt(until))
+            .exec(&self.tx)
+            .await
+            .map(|_| ())
+            .map_err(store_error)
+    }
+
     async fn revoke(&mut self, id: LoginId, at: OffsetDateTime) -> Result<(), StoreError> {
         login::Entity::update_many()
             .col_expr(login::Column::RevokedAt, Expr::value(micros(at)))

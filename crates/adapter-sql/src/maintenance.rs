@@ -29,6 +29,8 @@ const FORGET_SETTLED: &str = "delete from outbox where state = 'dead' and (kind 
             and (m.indexed_version is null or m.indexed_version <> m.version or $1 and not m.indexed_vector)) \
         or exists (select 1 from outbox l where l.user_id = outbox.user_id and l.subject_id = outbox.subject_id \
             and l.kind = 'index' and l.state = 'dead' and l.id > outbox.id)))";
+const REMOVE_LOGINS: &str = "delete from logins where id in (select id from logins \
+    where expires_at < $1 order by expires_at limit $2)";
 
 #[derive(FromQueryResult)]
 struct ProfileRow {
@@ -107,6 +109,17 @@ impl Maintenance for SqlStore {
         let door = "select forget_settled_jobs($1)";
         let forget = self.past_owners(FORGET_SETTLED, door, [with_vectors.into()]);
         self.changed(forget).await
+    }
+
+    async fn remove_ended_logins(
+        &self,
+        before: OffsetDateTime,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        let values = [micros(before).into(), i64::from(limit).into()];
+        let door = "select remove_ended_logins($1, $2)";
+        let remove = self.past_owners(REMOVE_LOGINS, door, values);
+        self.changed(remove).await
     }
 }
 

@@ -84,6 +84,7 @@ async fn no_question_reads_a_whole_table() {
     workers.unindexed(true, 10).await.unwrap();
     workers.scopes(None, 10).await.unwrap();
     workers.forget_settled(true).await.unwrap();
+    workers.remove_ended_logins(at(0), 10).await.unwrap();
 
     let log = std::fs::read_to_string(server.folder().join("log")).unwrap();
     let plans: Vec<&str> = log.split("plan:").skip(1).collect();

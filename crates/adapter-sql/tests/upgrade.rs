@@ -13,7 +13,7 @@ use testkit::servers::Postgres;
 const OLD: &[&str] = &[
     "insert into users values ({aa}, 'a@example.org', {yes}, 1, 2), ({bb}, 'b@example.org', {no}, 3, 4)",
     "insert into user_credentials values ({aa}, 'hash', 5)",
-    "insert into logins values ({a1}, {aa}, 1, 1, 9, null)",
+    "insert into logins values ({a1}, {aa}, 1, 1, 253370764800000000, null)",
     "insert into api_keys values ({a2}, {aa}, 'key', 'mck_', 'keyhash', 'read', 1, null, null)",
     "insert into memory_profiles values ({a3}, {aa}, 'Default', null, {yes}, 1, 1)",
     "insert into chat_sessions values ({a4}, {aa}, {a3}, 'normal', 1, 1)",
@@ -71,6 +71,8 @@ async fn check(url: String) {
     for table in CHILDREN {
         assert_eq!(count(&store, table).await, 1, "{table}");
     }
+    let ending = "logins where expires_at = 1 + 7776000000000";
+    assert_eq!(count(&store, ending).await, 1, "no log-in is for ever");
     // The children still hang on their user.
     let orphan = in_dialect(
         "insert into logins values ({c1}, {cc}, 1, 1, 9, null)",

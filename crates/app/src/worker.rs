@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::account::ENDED_LOGINS_KEPT;
 use domain::jobs::{JobOutcome, JobRunner, Maintenance, WorkSignal};
 use domain::memory::{IndexingError, Place, Reconciled};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Pause between two steps of comparing index and rows: it must not be felt.
 const PACE: Duration = Duration::from_millis(100);
+
+/// Log-ins removed in one go.
+const LOGINS: u32 = 500;
 
 /// How long to wait after an index that could not be compared.
 const COMPARE_AGAIN: Duration = Duration::from_mins(1);
@@ -69,7 +73,8 @@ fn report(outcome: &JobOutcome) {
     }
 }
 
-/// Forgets idle incognito sessions and gives up dead answers, once a minute or oftener.
+/// Forgets idle incognito sessions, gives up dead answers and removes log-ins that ended long ago, once a
+/// minute or oftener.
 pub async fn keep_house(parts: Arc<Parts>, stale_after: Duration, stop: CancellationToken) {
     let every = (stale_after / 4).clamp(Duration::from_secs(1), Duration::from_mins(1));
     let mut known_drops = 0;
@@ -100,6 +105,11 @@ pub async fn keep_house(parts: Arc<Parts>, stale_after: Duration, stop: Cancella
                 "answers whose writer is gone were marked as interrupted"
             ),
             Err(error) => warn!(%error, "dead answers cannot be looked for"),
+        }
+        let before = parts.clock.now() - ENDED_LOGINS_KEPT;
+        let store = &parts.worker_store;
+        if let Err(error) = store.remove_ended_logins(before, LOGINS).await {
+            warn!(%error, "log-ins that ended long ago cannot be removed");
         }
     }
 }

@@ -101,7 +101,6 @@ pub(super) struct Claims {
 pub(super) struct Verified {
     pub(super) login: ForeignLogin,
     pub(super) is_anonymous: bool,
-    pub(super) expires_at: OffsetDateTime,
 }
 
 impl Claims {
@@ -133,9 +132,9 @@ impl Claims {
                 subject: self.sub,
                 session: self.session_id,
                 email,
+                expires_at,
             },
             is_anonymous: self.is_anonymous,
-            expires_at,
         })
     }
 }

@@ -105,7 +105,7 @@ impl Legacy {
                 other => return Err(other),
             },
         };
-        let until = Ord::min(self.clock.now() + KEPT, says.expires_at);
+        let until = Ord::min(self.clock.now() + KEPT, says.login.expires_at);
         self.said.insert(fingerprint, Said { owner, until });
         Ok(owner)
     }

@@ -5,7 +5,7 @@ use testkit::servers::Postgres;
 use crate::rows::{database, texts};
 
 /// Past row level security, and nothing else: their names, arguments and answers.
-const DOORS: [&str; 15] = [
+const DOORS: [&str; 16] = [
     "claim_jobs(p_now bigint, p_until bigint, p_limit bigint) -> SETOF outbox",
     "clear_index(p_model text, p_dimension bigint) -> void",
     "dead_jobs(p_limit bigint) -> SETOF outbox",
@@ -21,6 +21,7 @@ const DOORS: [&str; 15] = [
     "list_unindexed(p_with_vectors boolean, p_limit bigint) -> TABLE(user_id uuid, profile_id uuid, id uuid)",
     "queue_depth() -> TABLE(state text, jobs bigint)",
     "release_jobs() -> bigint",
+    "remove_ended_logins(p_before bigint, p_limit bigint) -> bigint",
     "revive_jobs(p_id uuid, p_kind text, p_now bigint) -> bigint",
 ];
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use time::{OffsetDateTime, macros::datetime};
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::local::end_login;
@@ -25,6 +25,8 @@ pub struct ForeignLogin {
     pub session: Uuid,
     /// The person's address at the moment, if the issuer knows one.
     pub email: Option<Email>,
+    /// From when on the token is refused.
+    pub expires_at: OffsetDateTime,
 }
 
 impl ForeignLogin {
@@ -41,6 +43,11 @@ impl ForeignLogin {
     fn derived(&self, kind: &str, id: &Uuid) -> Uuid {
         let name = format!("{kind}\n{}\n{id}", self.issuer);
         Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes())
+    }
+
+    /// Until when the row of the log-in is said to last.
+    fn lasts(&self) -> OffsetDateTime {
+        self.expires_at.saturating_add(AHEAD)
     }
 
     /// Their address; one that reaches nobody for a person without one.
@@ -62,8 +69,9 @@ pub struct ForeignAccounts {
     seen: Seen,
 }
 
-/// The issuer ends log-ins, not a date: the row must outlive every token.
-const NEVER: OffsetDateTime = datetime!(9999-01-01 0:00 UTC);
+/// So much longer than its token a log-in's row is said to last, so that it is not written anew for each
+/// token of its session.
+const AHEAD: Duration = Duration::DAY;
 
 /// How often a newcomer's rows are looked for: after a lost race they are there at the second look.
 const LOOKS: usize = 3;
@@ -85,7 +93,8 @@ impl ForeignAccounts {
         }
     }
 
-    /// Lets a verified token in: costs one look-up, and for a new log-in or address one unit of work.
+    /// Lets a verified token in: costs one look-up, and for a new log-in or address, and once a day, one
+    /// unit of work.
     /// [`AccountError::BadToken`] when the log-in was ended here, or the user is deactivated.
     pub async fn admit(&self, login: &ForeignLogin) -> Result<Identity, AccountError> {
         let identity = Identity {
@@ -95,10 +104,16 @@ impl ForeignAccounts {
         let address = login.address()?;
         for _ in 0..LOOKS {
             let state = self.directory.login(identity.login).await?;
-            if let Some(state) = &state
-                && (state.login.user != identity.user || !state.is_alive(self.clock.now()))
-            {
-                return Err(AccountError::BadToken);
+            if let Some(state) = &state {
+                if state.login.user != identity.user {
+                    return Err(AccountError::BadToken);
+                }
+                if state.login.expires_at < login.expires_at {
+                    self.extend(login).await?;
+                }
+                if !state.is_open() {
+                    return Err(AccountError::BadToken);
+                }
             }
             if state.is_some() && self.seen.at(identity.user, &address) {
                 return Ok(identity);
@@ -115,13 +130,24 @@ impl ForeignAccounts {
         ))
     }
 
+    /// The issuer ends log-ins, not a date: the row follows its tokens, also that of one which was ended
+    /// here, so that this is not forgotten while there are any.
+    async fn extend(&self, login: &ForeignLogin) -> Result<(), StoreError> {
+        repeat_aborted(|| async {
+            let mut work = self.store.begin(login.user()).await?;
+            work.logins().extend(login.login(), login.lasts()).await?;
+            work.commit().await
+        })
+        .await
+    }
+
     async fn adopt(
         &self,
-        login: &ForeignLogin,
+        foreign: &ForeignLogin,
         address: &Email,
         is_new: bool,
     ) -> Result<(), StoreError> {
-        let (id, now) = (login.user(), self.clock.now());
+        let (id, now) = (foreign.user(), self.clock.now());
         let user = User {
             id,
             email: address.clone(),
@@ -131,17 +157,17 @@ impl ForeignAccounts {
         };
         repeat_aborted(|| async {
             let mut work = self.store.begin(id).await?;
-            if work.users().adopt(&user, &login.issuer).await? {
+            if work.users().adopt(&user, &foreign.issuer).await? {
                 let profile = Profile::first(ProfileId::new(self.ids.next()), id, now);
                 work.profiles().add(&profile).await?;
             }
             if is_new {
                 let login = Login {
-                    id: login.login(),
+                    id: foreign.login(),
                     user: id,
                     generation: 1,
                     created_at: now,
-                    expires_at: NEVER,
+                    expires_at: foreign.lasts(),
                     revoked_at: None,
                 };
                 work.logins().add(&login).await?;

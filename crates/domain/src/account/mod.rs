@@ -11,8 +11,8 @@ pub use error::AccountError;
 pub use foreign::{ForeignAccounts, ForeignLogin};
 pub use local::{LocalIdentity, LocalIdentityConfig};
 pub use model::{
-    Actor, ApiKey, ApiKeyDraft, BadEmail, Credential, Email, Identity, Login, LoginState, Password,
-    PasswordHash, Scope, SignUp, SignedIn, Tokens, User, Via, WeakPassword,
+    Actor, ApiKey, ApiKeyDraft, BadEmail, Credential, ENDED_LOGINS_KEPT, Email, Identity, Login,
+    LoginState, Password, PasswordHash, Scope, SignUp, SignedIn, Tokens, User, Via, WeakPassword,
 };
 pub use ports::{
     AccessClaims, AccountDirectory, ApiKeyRepository, HashError, IdentityProvider, LoginRepository,

@@ -154,11 +154,17 @@ pub struct Login {
     pub generation: u32,
     /// When the user logged in.
     pub created_at: OffsetDateTime,
-    /// When the last refresh token ends.
+    /// When the last refresh token ends. Where another issuer gives out the tokens: no token that was
+    /// seen here ends later.
     pub expires_at: OffsetDateTime,
     /// When it was ended by logging out or by misuse.
     pub revoked_at: Option<OffsetDateTime>,
 }
+
+/// How long a log-in that has ended is remembered. That it was logged out matters as long as a token of
+/// it may turn up: those made here end with it at the latest; those of another issuer live for a week at
+/// most, and one that is presented although its log-in was ended prolongs the memory of that.
+pub const ENDED_LOGINS_KEPT: Duration = Duration::from_hours(90 * 24);
 
 /// A log-in together with what decides whether it still counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,7 +178,12 @@ pub struct LoginState {
 impl LoginState {
     /// Do its tokens still work at `now`?
     pub fn is_alive(&self, now: OffsetDateTime) -> bool {
-        self.user_is_active && self.login.revoked_at.is_none() && now < self.login.expires_at
+        self.is_open() && now < self.login.expires_at
+    }
+
+    /// Was it not ended, neither by logging out nor by misuse nor with its user?
+    pub fn is_open(&self) -> bool {
+        self.user_is_active && self.login.revoked_at.is_none()
     }
 }
 

@@ -43,6 +43,8 @@ pub trait LoginRepository: Send {
     /// Moves from `generation` to the next. `false` when another call has moved it already, or it is
     /// revoked or gone: exactly one of many parallel calls gets `true`.
     async fn advance(&mut self, id: LoginId, generation: u32) -> Result<bool, StoreError>;
+    /// Lets one expire no earlier than `until`, also one that was ended; never earlier than it did.
+    async fn extend(&mut self, id: LoginId, until: OffsetDateTime) -> Result<(), StoreError>;
     /// Ends one; idempotent.
     async fn revoke(&mut self, id: LoginId, at: OffsetDateTime) -> Result<(), StoreError>;
 }

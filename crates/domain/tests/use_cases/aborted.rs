@@ -12,7 +12,7 @@ use domain::profile::ProfileChange;
 use domain::session::{NewSession, SessionFilter, WithMemories};
 use domain::store::{StoreError, UNIT_TRIES, repeat_aborted};
 use testkit::fakes::SequentialIds;
-use testkit::fixtures::{a_user, fresh_id};
+use testkit::fixtures::{a_user, at, fresh_id};
 
 use crate::common::World;
 
@@ -96,6 +96,7 @@ async fn a_user_of_another_issuer_gets_their_rows_and_is_logged_out_all_the_same
         subject: fresh_id(),
         session: fresh_id(),
         email: Some(a_user().email),
+        expires_at: at(3600),
     };
     abort(&world);
     let identity = accounts.admit(&login).await.unwrap();

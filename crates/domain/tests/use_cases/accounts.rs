@@ -8,6 +8,7 @@ use domain::account::{
 };
 use domain::error::{Classify, ErrorKind};
 use domain::ids::ApiKeyId;
+use domain::jobs::Maintenance;
 use domain::store::{Store, StoreError};
 use testkit::fixtures::{a_user, fresh_id};
 
@@ -204,6 +205,20 @@ async fn logging_out_kills_the_token_and_its_refresh_and_no_other_login() {
         .log_out(&me, &here.tokens.access)
         .await
         .expect("logging out twice is no error");
+}
+
+#[tokio::test]
+async fn a_log_in_whose_row_is_gone_is_refused() {
+    let world = World::new();
+    let mine = sign_up(&world.accounts, "ada@example.org").await.unwrap();
+    let tokens = mine.tokens;
+    let ever = world.now() + Duration::from_hours(365 * 24);
+    let removed = world.rows.remove_ended_logins(ever, 10).await.unwrap();
+    assert_eq!(removed, 1);
+    let access = world.accounts.authenticate(&tokens.access).await;
+    assert!(matches!(access, Err(AccountError::BadToken)));
+    let refresh = world.accounts.refresh(&tokens.refresh, None).await;
+    assert!(matches!(refresh, Err(AccountError::BadToken)));
 }
 
 #[tokio::test]

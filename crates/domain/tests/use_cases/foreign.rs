@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use domain::account::{AccountError, ForeignAccounts, ForeignLogin};
+use domain::account::{
+    AccountDirectory, AccountError, ENDED_LOGINS_KEPT, ForeignAccounts, ForeignLogin,
+};
+use domain::jobs::Maintenance;
 use domain::store::Store;
 use testkit::fakes::{FixedClock, InMemoryStore, SequentialIds};
-use testkit::fixtures::{a_user, fresh_id};
+use testkit::fixtures::{a_user, at, fresh_id};
 
 struct Rows {
     store: InMemoryStore,
@@ -33,6 +36,7 @@ fn a_foreign_login() -> ForeignLogin {
         subject: fresh_id(),
         session: fresh_id(),
         email: Some(a_user().email),
+        expires_at: at(3600),
     }
 }
 
@@ -160,4 +164,55 @@ async fn somebody_elses_log_in_is_no_proof() {
     };
     let refused = rows.accounts.admit(&stolen).await;
     assert!(matches!(refused, Err(AccountError::BadToken)));
+}
+
+#[tokio::test]
+async fn the_row_of_a_log_in_follows_its_tokens_and_has_an_end() {
+    let rows = rows();
+    let login = a_foreign_login();
+    let id = rows.accounts.admit(&login).await.unwrap().login;
+    let ends = async || {
+        let state = rows.store.login(id).await.unwrap().unwrap();
+        state.login.expires_at
+    };
+    let first = ends().await;
+    assert!(first > login.expires_at && first < at(3 * 24 * 3600));
+    for expires_at in [at(7200), at(10)] {
+        let next = ForeignLogin {
+            expires_at,
+            ..login.clone()
+        };
+        rows.accounts.admit(&next).await.unwrap();
+        assert_eq!(ends().await, first, "it is written once a day at most");
+    }
+    // A session that was idle for long, and whose row may be removed any moment, goes on.
+    let late = ForeignLogin {
+        expires_at: at(300 * 24 * 3600),
+        ..login.clone()
+    };
+    rows.accounts.admit(&late).await.unwrap();
+    assert!(ends().await > late.expires_at);
+}
+
+#[tokio::test]
+async fn that_a_log_in_was_ended_is_remembered_while_tokens_of_it_turn_up() {
+    let rows = rows();
+    let login = a_foreign_login();
+    let identity = rows.accounts.admit(&login).await.unwrap();
+    rows.accounts.end(&identity).await.unwrap();
+    // The issuer was not told, and goes on to give out tokens.
+    let day = 24 * 3600;
+    for n in 1..=4 {
+        let token = ForeignLogin {
+            expires_at: at(n * 80 * day),
+            ..login.clone()
+        };
+        let refused = rows.accounts.admit(&token).await;
+        assert!(matches!(refused, Err(AccountError::BadToken)));
+        let before = token.expires_at + time::Duration::DAY * 10 - ENDED_LOGINS_KEPT;
+        let removed = rows.store.remove_ended_logins(before, 10).await.unwrap();
+        assert_eq!(removed, 0);
+    }
+    let before = at(4 * 80 * day + 2 * day);
+    assert_eq!(rows.store.remove_ended_logins(before, 10).await.unwrap(), 1);
 }

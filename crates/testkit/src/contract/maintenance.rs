@@ -5,6 +5,7 @@ use std::future::Future;
 use std::slice::from_ref;
 use std::time::Duration;
 
+use domain::account::Login;
 use domain::ids::{JobId, MessageId};
 use domain::jobs::{Job, JobKind};
 use domain::memory::{Indexed, Memory};
@@ -14,7 +15,7 @@ use domain::session::{Message, MessageStatus};
 use super::Case;
 use super::store::StoreHarness;
 use crate::fixtures::{
-    a_job, a_memory, a_message, a_streaming_answer, an_index_job, at, content, fresh_id,
+    a_job, a_login, a_memory, a_message, a_streaming_answer, an_index_job, at, content, fresh_id,
 };
 
 const CASES: &[Case<StoreHarness>] = cases![
@@ -32,6 +33,7 @@ const CASES: &[Case<StoreHarness>] = cases![
     dead_jobs_are_settled_when_the_index_is_as_it_should_be,
     the_last_of_several_dead_jobs_of_a_memory_stays,
     work_that_no_comparison_does_is_not_settled,
+    log_ins_that_ended_long_ago_are_removed_in_pieces,
 ];
 
 /// Checks maintenance; `fresh` makes an empty database for each case.
@@ -297,4 +299,36 @@ async fn work_that_no_comparison_does_is_not_settled(h: &StoreHarness) {
     assert_eq!(forget_settled(h, true).await, 0);
     assert_eq!(dead(h).await, [learn]);
     assert_eq!(h.queue.depth().await.unwrap().pending, 1, "it may yet run");
+}
+
+async fn log_ins_that_ended_long_ago_are_removed_in_pieces(h: &StoreHarness) {
+    let (ada, bob) = (h.user().await, h.user().await);
+    let mut logins = Vec::new();
+    for (user, ends, revoked) in [
+        (&ada, 10, None),
+        (&bob, 20, Some(5)),
+        (&ada, 30, None),
+        (&bob, 40, Some(5)),
+    ] {
+        let login = Login {
+            expires_at: at(ends),
+            revoked_at: revoked.map(at),
+            ..a_login(user.id)
+        };
+        commit!(h, user.id, logins.add(&login)).unwrap();
+        logins.push(login.id);
+    }
+    let remove = async |before, limit| {
+        let removed = h.maintenance.remove_ended_logins(at(before), limit).await;
+        removed.unwrap()
+    };
+    assert_eq!(remove(10, 9).await, 0, "that one ends just then");
+    assert_eq!(remove(40, 2).await, 2, "the oldest first");
+    assert_eq!(remove(40, 2).await, 1);
+    assert_eq!(remove(40, 2).await, 0, "logged out, but not forgotten");
+    let mut left = Vec::new();
+    for id in logins {
+        left.push(h.directory.login(id).await.unwrap().is_some());
+    }
+    assert_eq!(left, [false, false, false, true]);
 }

@@ -1,5 +1,7 @@
 //! Log-ins and API keys.
 
+use std::time::Duration;
+
 use domain::account::{ApiKey, Login, Scope};
 use domain::ids::{ApiKeyId, LoginId};
 
@@ -15,6 +17,7 @@ pub(super) const CASES: &[Case<StoreHarness>] = cases![
     one_of_many_parallel_refreshes_advances,
     a_revoked_log_in_does_not_advance,
     revoking_a_log_in_twice_keeps_the_first_time,
+    a_log_in_is_extended_and_never_shortened,
     nobody_else_touches_a_log_in,
     an_api_key_is_stored_whole,
     api_keys_are_listed_newest_first,
@@ -131,12 +134,37 @@ async fn revoking_a_log_in_twice_keeps_the_first_time(h: &StoreHarness) {
     );
 }
 
+async fn a_log_in_is_extended_and_never_shortened(h: &StoreHarness) {
+    let user = h.user().await;
+    let login = Login {
+        expires_at: at(50),
+        ..a_login(user.id)
+    };
+    commit!(h, user.id, logins.add(&login)).unwrap();
+    let ends = async || stored_login(h, login.id).await.map(|l| l.expires_at);
+    for (until, expected) in [(60, 60), (55, 60), (60, 60)] {
+        commit!(h, user.id, logins.extend(login.id, at(until))).unwrap();
+        assert_eq!(ends().await, Some(at(expected)));
+    }
+    commit!(h, user.id, logins.revoke(login.id, at(7))).unwrap();
+    commit!(h, user.id, logins.extend(login.id, at(70))).unwrap();
+    let extended = Login {
+        expires_at: at(70),
+        revoked_at: Some(at(7)),
+        ..login
+    };
+    assert_eq!(stored_login(h, login.id).await, Some(extended));
+    commit!(h, user.id, logins.extend(LoginId::new(fresh_id()), at(9))).unwrap();
+}
+
 async fn nobody_else_touches_a_log_in(h: &StoreHarness) {
     let (ada, bob) = (h.user().await, h.user().await);
     let login = a_login(ada.id);
     commit!(h, ada.id, logins.add(&login)).unwrap();
     assert!(!commit!(h, bob.id, logins.advance(login.id, 1)).unwrap());
     commit!(h, bob.id, logins.revoke(login.id, at(7))).unwrap();
+    let later = login.expires_at + Duration::from_secs(1);
+    commit!(h, bob.id, logins.extend(login.id, later)).unwrap();
     assert_eq!(stored_login(h, login.id).await, Some(login));
 }
 

@@ -107,6 +107,13 @@ impl LoginRepository for Unit {
         Ok(current.map(|login| login.generation += 1).is_some())
     }
 
+    async fn extend(&mut self, id: LoginId, until: OffsetDateTime) -> Result<(), StoreError> {
+        if let Some(login) = self.login_mut(id) {
+            login.expires_at = login.expires_at.max(until);
+        }
+        Ok(())
+    }
+
     async fn revoke(&mut self, id: LoginId, at: OffsetDateTime) -> Result<(), StoreError> {
         if let Some(login) = self.login_mut(id) {
             login.revoked_at.get_or_insert(at);

@@ -133,4 +133,18 @@ impl Maintenance for InMemoryStore {
         };
         Ok(self.change(forget).await)
     }
+
+    async fn remove_ended_logins(
+        &self,
+        before: OffsetDateTime,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        let remove = |state: &mut State| {
+            let logins = state.logins.iter();
+            let ended = logins.filter(|login| login.expires_at < before);
+            let ended: Vec<_> = ended.take(limit as usize).map(|login| login.id).collect();
+            count_removed(&mut state.logins, |login| ended.contains(&login.id))
+        };
+        Ok(self.change(remove).await)
+    }
 }
