@@ -1,6 +1,7 @@
 //! Opening the database with the schema this program was made for.
 
 use std::path::Path;
+use std::time::Duration;
 
 use adapter_sql::{Login, SqlConfig, SqlStore};
 use anyhow::{Context, Result, bail};
@@ -10,6 +11,9 @@ use secrecy::ExposeSecret;
 use tracing::warn;
 
 use crate::settings::Settings;
+
+/// How long the database may take to be closed.
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// What is to happen when the schema is older than this program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +67,15 @@ pub async fn open(settings: &Settings, schema: Schema) -> Result<SqlStore> {
         );
     }
     Ok(store)
+}
+
+/// Closes the database at the end of the process. One that does not answer does not hold that up.
+pub async fn close(store: &SqlStore) {
+    match tokio::time::timeout(CLOSING, store.close()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => warn!(%error, "the database was not closed properly"),
+        Err(_) => warn!("the database was not closed in time"),
+    }
 }
 
 /// Brings the schema up to date, as whoever the settings log in.

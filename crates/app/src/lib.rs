@@ -22,6 +22,8 @@ pub mod probes;
 pub mod serve;
 pub mod settings;
 pub mod shared;
+pub mod stop;
+pub mod stoppable;
 pub mod system;
 pub mod tasks;
 pub mod telemetry;

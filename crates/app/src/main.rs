@@ -27,10 +27,11 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("the runtime cannot start: {error}")),
     };
-    match runtime.block_on(commands::run(
-        cli.command.unwrap_or(Command::Serve),
-        settings,
-    )) {
+    let command = cli.command.unwrap_or(Command::Serve);
+    let ended = runtime.block_on(commands::run(command, settings));
+    // What still runs has had its time: it does not hold up the end.
+    runtime.shutdown_background();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&format!("{error:#}")),
     }

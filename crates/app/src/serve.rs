@@ -11,7 +11,6 @@ use domain::jobs::{JobQueue, Maintenance};
 use secrecy::ExposeSecret;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::database::{self, Schema};
@@ -20,12 +19,13 @@ use crate::index;
 use crate::models;
 use crate::say;
 use crate::settings::Settings;
+use crate::stop::{Stop, signalled};
 use crate::tasks::Tasks;
 use crate::wiring::{self, Parts};
 use crate::worker;
 
-/// How long running turns may take to end after a signal.
-const GRACE: Duration = Duration::from_secs(30);
+/// How long a connection may stay open after the answers on it were cut off.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// A server that listens, with its workers.
 pub struct Application {
@@ -34,7 +34,8 @@ pub struct Application {
     parts: Arc<Parts>,
     tasks: Tasks,
     workers: JoinSet<()>,
-    stop: CancellationToken,
+    stop: Stop,
+    drain: Duration,
     /// Held as long as this process uses the data folder.
     _claim: Option<File>,
 }
@@ -61,27 +62,17 @@ impl Application {
         let listener = listen(settings)?;
         let address = listener.local_addr()?;
         let tasks = Tasks::new(Handle::current());
-        let api = parts.api(settings, Arc::new(tasks.clone()))?;
+        let stop = Stop::default();
+        let api = parts.api(settings, Arc::new(tasks.clone()), stop.clone())?;
         parts.shared.compare().await;
         let running = adapter_http::serve(listener, api, http_settings(settings))?;
 
-        let stop = CancellationToken::new();
-        let mut workers = JoinSet::new();
-        for _ in 0..settings.workers {
-            workers.spawn(worker::run(
-                parts.runner(settings),
-                parts.bell.clone(),
-                stop.clone(),
-            ));
-        }
+        let mut workers = worker::spawn(&parts, settings, settings.workers, &stop);
         workers.spawn(worker::keep_house(
             Arc::clone(&parts),
             settings.stale_after,
             stop.clone(),
         ));
-        if let Some(every) = settings.compare_every.filter(|_| settings.workers > 0) {
-            workers.spawn(worker::compare(Arc::clone(&parts), every, stop.clone()));
-        }
         Ok(Self {
             address,
             running,
@@ -89,6 +80,7 @@ impl Application {
             tasks,
             workers,
             stop,
+            drain: settings.drain,
             _claim: claim,
         })
     }
@@ -135,7 +127,8 @@ impl Application {
         )
     }
 
-    /// Serves until a signal, then lets running turns and jobs end. A second signal ends it at once.
+    /// Serves until a signal, then lets running turns and jobs end, for a while. A second signal ends it
+    /// at once.
     pub async fn run(self) -> Result<()> {
         let Self {
             running,
@@ -143,6 +136,7 @@ impl Application {
             tasks,
             mut workers,
             stop,
+            drain: patience,
             ..
         } = self;
         let server = tokio::task::LocalSet::new();
@@ -154,43 +148,20 @@ impl Application {
                 signal = signalled() => info!(signal, "shutting down; a second signal ends it at once"),
             }
             drain.begin();
-            stop.cancel();
-            let quietly = async {
+            let running = async {
                 let stopped = handle.stop(true);
-                let (ended, ()) = tokio::join!(&mut server, stopped);
-                if !tasks.finish(GRACE).await {
-                    warn!("turns were still running; their answers will be marked as interrupted");
+                if let (Err(error), ()) = tokio::join!(&mut server, stopped) {
+                    warn!(%error, "the server failed while stopping");
                 }
+                tasks.finish().await;
                 while workers.join_next().await.is_some() {}
-                ended.context("the server failed while stopping")
             };
-            tokio::select! {
-                ended = quietly => ended,
-                signal = signalled() => bail!("ended at once by {signal}"),
-            }
+            stop.wind_down(patience, running).await
         });
-        let outcome = served.await;
-        if let Err(error) = parts.store.close().await {
-            warn!(%error, "the database was not closed properly");
-        }
-        outcome
+        served.await?;
+        database::close(&parts.store).await;
+        Ok(())
     }
-}
-
-/// Resolves at SIGINT or SIGTERM.
-pub(crate) async fn signalled() -> &'static str {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            return tokio::select! {
-                _ = tokio::signal::ctrl_c() => "SIGINT",
-                _ = terminate.recv() => "SIGTERM",
-            };
-        }
-    }
-    let _ = tokio::signal::ctrl_c().await;
-    "SIGINT"
 }
 
 /// One server per SQLite file: two would each hold incognito turns and give up each other's answers.
@@ -224,8 +195,8 @@ async fn fetch_models(settings: &Settings) {
     }
 }
 
-/// After a crash: answers that nobody writes any more are marked, jobs that nobody works on are due
-/// again, and what the index lacks is enqueued.
+/// After a crash: answers that nobody writes any more are marked, and jobs that nobody works on are due
+/// again.
 async fn recover(parts: &Parts, alone: bool, stale_after: Duration) -> Result<()> {
     let patience = if alone { Duration::ZERO } else { stale_after };
     let interrupted = parts
@@ -240,13 +211,6 @@ async fn recover(parts: &Parts, alone: bool, stale_after: Duration) -> Result<()
     }
     if alone {
         parts.worker_store.release().await?;
-    }
-    let enqueued = parts.reindexer().enqueue_missing().await?;
-    if enqueued > 0 {
-        info!(
-            enqueued,
-            "memories are missing in the index and will be added"
-        );
     }
     Ok(())
 }
@@ -266,6 +230,7 @@ fn http_settings(settings: &Settings) -> HttpSettings {
         login_limit: api.login_limit.unwrap_or(0),
         max_streams_per_user: 64,
         trusted_proxies: api.trusted_proxies.clone(),
+        shutdown_timeout: settings.drain + LINGER,
         ..HttpSettings::default()
     }
 }

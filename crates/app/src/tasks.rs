@@ -1,7 +1,5 @@
 //! Tasks that outlive the request that started them.
 
-use std::time::Duration;
-
 use adapter_http::TaskSpawner;
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
@@ -24,12 +22,10 @@ impl Tasks {
         }
     }
 
-    /// Waits until all tasks have ended, at most this long; tells whether they have.
-    pub async fn finish(&self, deadline: Duration) -> bool {
+    /// Waits until all tasks have ended.
+    pub async fn finish(&self) {
         self.tracker.close();
-        tokio::time::timeout(deadline, self.tracker.wait())
-            .await
-            .is_ok()
+        self.tracker.wait().await;
     }
 }
 

@@ -26,6 +26,8 @@ use crate::models::ChosenModels;
 use crate::probes::DatabaseProbe;
 use crate::settings::{AuthSettings, Settings};
 use crate::shared::Shared;
+use crate::stop::Stop;
+use crate::stoppable::StoppableModel;
 use crate::system::{Bell, SystemClock, TimeOrderedIds};
 
 /// The parts, each made once.
@@ -102,7 +104,7 @@ impl Parts {
     }
 
     /// The use cases, for the REST API.
-    pub fn api(&self, settings: &Settings, tasks: Arc<dyn TaskSpawner>) -> Result<Api> {
+    pub fn api(&self, settings: &Settings, tasks: Arc<dyn TaskSpawner>, stop: Stop) -> Result<Api> {
         let store = Arc::new(self.store.clone());
         let signal: Arc<dyn WorkSignal> = Arc::new(self.bell.clone());
         let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
@@ -146,7 +148,7 @@ impl Parts {
                 store.clone(),
                 Arc::clone(&self.shared.transcripts),
                 recaller,
-                Arc::clone(&self.models.chat),
+                Arc::new(StoppableModel::new(Arc::clone(&self.models.chat), stop)),
                 signal,
                 Arc::clone(&clock),
                 Arc::clone(&ids),

@@ -6,9 +6,11 @@ use std::time::Duration;
 use domain::account::ENDED_LOGINS_KEPT;
 use domain::jobs::{JobOutcome, JobRunner, Maintenance, WorkSignal};
 use domain::memory::{IndexingError, Place, Reconciled};
-use tokio_util::sync::CancellationToken;
+use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
+use crate::settings::Settings;
+use crate::stop::Stop;
 use crate::system::Bell;
 use crate::telemetry;
 use crate::wiring::Parts;
@@ -25,24 +27,51 @@ const LOGINS: u32 = 500;
 /// How long to wait after an index that could not be compared.
 const COMPARE_AGAIN: Duration = Duration::from_mins(1);
 
-/// Runs jobs until it is told to stop; a job that has begun is finished.
-pub async fn run(runner: JobRunner, bell: Bell, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        let patience = tokio::time::sleep(runner.patience());
-        match runner.run_next_until(patience).await {
+/// Everything that works in the background: `jobs` runners of jobs, and, where there are any, one that
+/// keeps the index in order.
+pub fn spawn(parts: &Arc<Parts>, settings: &Settings, jobs: usize, stop: &Stop) -> JoinSet<()> {
+    let mut workers = JoinSet::new();
+    for _ in 0..jobs {
+        workers.spawn(run(
+            parts.runner(settings),
+            parts.bell.clone(),
+            stop.clone(),
+        ));
+    }
+    if jobs > 0 {
+        workers.spawn(tend_index(
+            Arc::clone(parts),
+            settings.compare_every,
+            stop.clone(),
+        ));
+    }
+    workers
+}
+
+/// Runs jobs until it is told to stop; a job that has begun goes on until it is cut off, and is tried
+/// again later then.
+async fn run(runner: JobRunner, bell: Bell, stop: Stop) {
+    while !stop.has_begun() {
+        let enough = async {
+            tokio::select! {
+                () = tokio::time::sleep(runner.patience()) => {}
+                () = stop.cut() => {}
+            }
+        };
+        match runner.run_next_until(enough).await {
             Ok(Some(outcome)) => report(&outcome),
             Ok(None) => {
                 tokio::select! {
                     () = bell.rung() => {}
                     () = tokio::time::sleep(LOOK_EVERY) => {}
-                    () = stop.cancelled() => {}
+                    () = stop.begun() => {}
                 }
             }
             Err(error) => {
                 warn!(%error, "the job queue cannot be read; trying again");
                 tokio::select! {
                     () = tokio::time::sleep(LOOK_EVERY) => {}
-                    () = stop.cancelled() => {}
+                    () = stop.begun() => {}
                 }
             }
         }
@@ -75,12 +104,12 @@ fn report(outcome: &JobOutcome) {
 
 /// Forgets idle incognito sessions, gives up dead answers and removes log-ins that ended long ago, once a
 /// minute or oftener.
-pub async fn keep_house(parts: Arc<Parts>, stale_after: Duration, stop: CancellationToken) {
+pub async fn keep_house(parts: Arc<Parts>, stale_after: Duration, stop: Stop) {
     let every = (stale_after / 4).clamp(Duration::from_secs(1), Duration::from_mins(1));
     let mut known_drops = 0;
     loop {
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.begun() => return,
             () = tokio::time::sleep(every) => {}
         }
         parts.shared.purge();
@@ -114,26 +143,44 @@ pub async fn keep_house(parts: Arc<Parts>, stale_after: Duration, stop: Cancella
     }
 }
 
-/// Compares the index with the rows, at once and then at intervals, and mends what differs.
-pub async fn compare(parts: Arc<Parts>, every: Duration, stop: CancellationToken) {
-    loop {
-        let wait = tokio::select! {
-            () = stop.cancelled() => return,
-            outcome = round(&parts) => match outcome {
-                Ok(found) => {
-                    told(&parts, found);
-                    every
-                }
-                Err(error) => {
-                    warn!(%error, "the memory index cannot be compared with the database; trying again");
-                    COMPARE_AGAIN.min(every)
-                }
-            },
-        };
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(wait) => {}
+/// Enqueues what the index is known to lack, at once. Then compares it with the rows, at once and at
+/// intervals, where it is to be compared at all, and mends what differs.
+async fn tend_index(parts: Arc<Parts>, every: Option<Duration>, stop: Stop) {
+    let tending = async {
+        match parts.reindexer().enqueue_missing().await {
+            Ok(0) => {}
+            Ok(enqueued) => {
+                info!(
+                    enqueued,
+                    "memories are missing in the index and will be added"
+                );
+                parts.bell.work_added();
+            }
+            Err(error) => warn!(%error, "what the index lacks cannot be looked for"),
         }
+        if let Some(every) = every {
+            compare(&parts, every).await;
+        }
+    };
+    tokio::select! {
+        () = stop.begun() => {}
+        () = tending => {}
+    }
+}
+
+async fn compare(parts: &Parts, every: Duration) {
+    loop {
+        let wait = match round(parts).await {
+            Ok(found) => {
+                told(parts, found);
+                every
+            }
+            Err(error) => {
+                warn!(%error, "the memory index cannot be compared with the database; trying again");
+                COMPARE_AGAIN.min(every)
+            }
+        };
+        tokio::time::sleep(wait).await;
     }
 }
 

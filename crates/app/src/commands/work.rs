@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use tracing::info;
 
 use crate::database::{self, Schema};
 use crate::settings::Settings;
+use crate::stop::{Stop, signalled};
 use crate::wiring::Parts;
 use crate::{index, models, say, worker};
 
@@ -23,20 +23,12 @@ pub(super) async fn run(settings: &Settings) -> Result<()> {
     say(&format!(
         "{count} workers wait for jobs; stop them with Ctrl-C"
     ));
-    let stop = CancellationToken::new();
-    let mut workers = JoinSet::new();
-    for _ in 0..count {
-        workers.spawn(worker::run(
-            parts.runner(settings),
-            parts.bell.clone(),
-            stop.clone(),
-        ));
-    }
-    if let Some(every) = settings.compare_every {
-        workers.spawn(worker::compare(Arc::clone(&parts), every, stop.clone()));
-    }
-    crate::serve::signalled().await;
-    stop.cancel();
-    while workers.join_next().await.is_some() {}
-    Ok(parts.store.close().await?)
+    let stop = Stop::default();
+    let mut workers = worker::spawn(&parts, settings, count, &stop);
+    let signal = signalled().await;
+    info!(signal, "shutting down; a second signal ends it at once");
+    let running = async { while workers.join_next().await.is_some() {} };
+    stop.wind_down(settings.drain, running).await?;
+    database::close(&parts.store).await;
+    Ok(())
 }

@@ -119,6 +119,8 @@ pub struct Settings {
     pub job_lease: Duration,
     /// An answer whose writer gave no sign of life for this long counts as interrupted.
     pub stale_after: Duration,
+    /// How long what runs may take to end after a signal.
+    pub drain: Duration,
     /// System prompt; `None` for the built-in one.
     pub instructions: Option<String>,
     /// Who answers.
@@ -245,6 +247,7 @@ impl Reader<'_> {
             workers: self.number("MEMORYCHAT_WORKERS", 0, 64),
             job_lease: self.seconds("MEMORYCHAT_JOB_LEASE_SECONDS"),
             stale_after: self.seconds("MEMORYCHAT_STALE_AFTER_SECONDS"),
+            drain: self.seconds("MEMORYCHAT_DRAIN_SECONDS"),
             instructions: self.text("MEMORYCHAT_INSTRUCTIONS"),
             chat,
             embeddings,

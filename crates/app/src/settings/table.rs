@@ -49,6 +49,7 @@ pub const SETTINGS: &[Setting] = &[
     plain("MEMORYCHAT_WORKERS", "2", "background workers inside `serve`; 0 leaves the work to `memorychat worker`"),
     plain("MEMORYCHAT_JOB_LEASE_SECONDS", "300", "a job that takes nearly as long is broken off, to be tried again; one whose worker is gone for so long is given to another"),
     plain("MEMORYCHAT_STALE_AFTER_SECONDS", "120", "an answer that nobody has written on for this long counts as interrupted; more than the model service may be silent"),
+    plain("MEMORYCHAT_DRAIN_SECONDS", "30", "how long running answers and jobs may go on after SIGTERM; five seconds later the program is gone"),
     plain("MEMORYCHAT_COMPARE_MINUTES", "60", "how often the workers compare index and database, at start first; 0 for never"),
     plain("MEMORYCHAT_MIGRATE", "true", "bring the database schema up to date at start"),
     plain("MEMORYCHAT_TRUSTED_PROXIES", "", "addresses, separated by commas, whose X-Forwarded-For is believed"),

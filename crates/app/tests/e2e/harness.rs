@@ -168,11 +168,17 @@ impl Server {
 
     /// Asks it to stop (SIGTERM) and waits; tells whether it ended well.
     pub(crate) fn stop(&mut self) -> bool {
-        let pid = self.child.id().to_string();
-        Command::new("kill")
-            .args(["-TERM", &pid])
-            .status()
-            .expect("kill");
+        self.terminate();
+        self.wait()
+    }
+
+    /// Asks it to stop (SIGTERM).
+    pub(crate) fn terminate(&self) {
+        terminate(&self.child);
+    }
+
+    /// Waits for its end; tells whether it ended well.
+    pub(crate) fn wait(&mut self) -> bool {
         self.child.wait().expect("reaped").success()
     }
 
@@ -222,6 +228,13 @@ impl Drop for Server {
         let _ = self.child.wait();
         let _ = std::fs::remove_file(self.log_path());
     }
+}
+
+/// Asks a process to stop (SIGTERM).
+pub(crate) fn terminate(child: &Child) {
+    let pid = child.id().to_string();
+    let sent = Command::new("kill").args(["-TERM", &pid]).status();
+    assert!(sent.expect("kill").success());
 }
 
 fn log_name(data: &Path) -> String {

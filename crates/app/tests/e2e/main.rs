@@ -15,5 +15,6 @@ mod postgres;
 mod privacy;
 mod qdrant;
 mod replicas;
+mod shutdown;
 mod supabase;
 mod tour;

@@ -42,6 +42,9 @@ pub enum ModelError {
     /// It broke off in the middle of an answer.
     #[error("the model broke off its answer")]
     Interrupted,
+    /// This program is about to end, and lets no answer go on.
+    #[error("the program is stopping")]
+    Stopping,
     /// It said something that cannot be understood.
     #[error("the model's answer cannot be understood")]
     Malformed(#[source] Source),
@@ -50,9 +53,11 @@ pub enum ModelError {
 impl Classify for ModelError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Missing { .. } | Self::Busy | Self::RateLimited { .. } | Self::Unavailable(_) => {
-                ErrorKind::Unavailable
-            }
+            Self::Missing { .. }
+            | Self::Busy
+            | Self::RateLimited { .. }
+            | Self::Unavailable(_)
+            | Self::Stopping => ErrorKind::Unavailable,
             Self::Unauthorized | Self::Refused | Self::Interrupted | Self::Malformed(_) => {
                 ErrorKind::Upstream
             }
@@ -71,6 +76,7 @@ impl Classify for ModelError {
             Self::PromptTooLong => "context_too_long",
             Self::Timeout => "model_timeout",
             Self::Interrupted => "model_interrupted",
+            Self::Stopping => "shutting_down",
             Self::Malformed(_) => "model_malformed",
         }
     }
@@ -88,6 +94,7 @@ impl Classify for ModelError {
             Self::Unavailable(_) => "The model is not available. Try again in a moment.".to_owned(),
             Self::Timeout => "The model took too long to answer.".to_owned(),
             Self::Interrupted => "The model broke off its answer.".to_owned(),
+            Self::Stopping => "The service is restarting. Try again in a moment.".to_owned(),
             Self::Malformed(_) => "The model's answer could not be understood.".to_owned(),
         }
     }
@@ -97,7 +104,7 @@ impl Classify for ModelError {
             Self::RateLimited { retry_after } => {
                 Some(retry_after.unwrap_or(Duration::from_secs(10)))
             }
-            Self::Busy | Self::Unavailable(_) => Some(Duration::from_secs(2)),
+            Self::Busy | Self::Unavailable(_) | Self::Stopping => Some(Duration::from_secs(2)),
             Self::Missing { .. } => Some(Duration::from_mins(1)),
             _ => None,
         }

@@ -1,12 +1,13 @@
 //! Work that any process may do, and that is done once.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
 use serde_json::json;
 
 use super::{Installation, at, metric, output};
 use crate::harness::command;
+use crate::shutdown::IN_TIME;
 
 const PENDING: &str = "select count(*) from outbox where state = 'pending'";
 const DEAD: &str = "select count(*) from outbox where state = 'dead'";
@@ -222,6 +223,50 @@ async fn a_job_that_ends_every_worker_is_given_up() {
     assert!(memories[0].contains("Tom"), "{memories:?}");
     installation.wait_for_count(DEAD, 1).await;
     assert_eq!(extractions(&installation), 2, "it was not tried again");
+}
+
+#[tokio::test]
+async fn a_worker_that_is_stopped_gives_its_job_back() {
+    let Some(installation) = Installation::start().await else {
+        return;
+    };
+    let server = installation.replica(&IDLE).await;
+    let ada = server.sign_up("ada").await;
+    let profile = ada.default_profile().await;
+    let session = ada.session("normal").await;
+    let mut worker = installation.worker_with(&[("MEMORYCHAT_DRAIN_SECONDS", "1")]);
+    ada.chat(&session, "My dog is called Rex. [linger]").await;
+    wait_for_extractions(&installation, 1).await;
+    let begun = Instant::now();
+    worker.terminate();
+    assert!(worker.wait(), "it ended well");
+    assert!(begun.elapsed() < IN_TIME, "{:?}", begun.elapsed());
+    // Nobody has to wait for the end of a lease.
+    assert_eq!(installation.count(PENDING).await, 1);
+    assert_eq!(installation.count(LEASED).await, 0);
+    let _another = installation.worker();
+    ada.wait_for_memories(&profile, 1).await;
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_a_worker_at_once() {
+    let Some(installation) = Installation::start().await else {
+        return;
+    };
+    let server = installation.replica(&IDLE).await;
+    let ada = server.sign_up("ada").await;
+    let session = ada.session("normal").await;
+    let mut worker = installation.worker();
+    ada.chat(&session, "My dog is called Rex. [linger]").await;
+    wait_for_extractions(&installation, 1).await;
+    let begun = Instant::now();
+    worker.terminate();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(worker.is_alive(), "the job may come to its end");
+    worker.terminate();
+    assert!(!worker.wait(), "it was cut short");
+    assert!(begun.elapsed() < IN_TIME, "{:?}", begun.elapsed());
+    assert_eq!(installation.count(LEASED).await, 1);
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use testkit::qdrant_server::QdrantServer;
 use testkit::redis_server::Redis;
 use testkit::servers::Postgres;
 
-use crate::harness::{Caller, Server, command};
+use crate::harness::{Caller, Server, command, terminate};
 use crate::model_server::ModelServer;
 
 /// What all replicas of a test share. Nothing else tells two of them that they belong together.
@@ -157,6 +157,21 @@ struct Worker {
 }
 
 impl Worker {
+    /// Asks it to stop (SIGTERM).
+    fn terminate(&self) {
+        terminate(&self.child);
+    }
+
+    /// Is the process alive?
+    fn is_alive(&mut self) -> bool {
+        self.child.try_wait().expect("state").is_none()
+    }
+
+    /// Waits for its end; tells whether it ended well.
+    fn wait(&mut self) -> bool {
+        self.child.wait().expect("reaped").success()
+    }
+
     /// `kill -9`, at once.
     fn kill(&mut self) {
         let _ = self.child.kill();

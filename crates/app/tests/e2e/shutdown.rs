@@ -1,0 +1,96 @@
+//! SIGTERM: what runs may come to its end, is cut off then, and the process is gone in time.
+
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::harness::Server;
+use crate::model_server::ModelServer;
+
+/// Far less than it would take to wait for what runs, and far more than the few seconds that are promised.
+pub(crate) const IN_TIME: Duration = Duration::from_secs(20);
+
+/// A question whose answer takes minutes.
+fn endless() -> Value {
+    json!({"message": format!("[slow] {}", "word ".repeat(1500))})
+}
+
+#[tokio::test]
+async fn fifty_open_streams_are_told_and_what_there_is_of_their_answers_is_stored() {
+    let model = ModelServer::start().await;
+    let mut server = Server::start(&[
+        ("OPENAI_BASE_URL", &model.base),
+        ("OPENAI_MODEL", "stand-in"),
+        ("MEMORYCHAT_DRAIN_SECONDS", "2"),
+    ])
+    .await;
+    let mut ada = server.sign_up("ada").await;
+    let (mut sessions, mut streams) = (Vec::new(), Vec::new());
+    for _ in 0..50 {
+        let session = ada.session("normal").await;
+        let path = format!("/api/v1/chat/{session}/stream");
+        let asked = ada.request(Method::POST, &path).json(&endless()).send();
+        streams.push(asked.await.expect("a stream"));
+        sessions.push(session);
+    }
+    let begun = Instant::now();
+    server.terminate();
+    for stream in join_all(streams.into_iter().map(reqwest::Response::text)).await {
+        let text = stream.expect("a whole body");
+        let last = text.trim_end().rsplit("data: ").next().unwrap_or_default();
+        let told: Value = serde_json::from_str(last).expect("an event");
+        assert_eq!(
+            told,
+            json!({
+                "success": false,
+                "type": "error",
+                "error": "The service is restarting. Try again in a moment.",
+                "error_type": "shutting_down",
+            })
+        );
+    }
+    assert!(server.wait(), "it ended well");
+    assert!(begun.elapsed() < IN_TIME, "{:?}", begun.elapsed());
+
+    let server = server.restart_after_kill().await;
+    ada.base.clone_from(&server.base);
+    for session in sessions {
+        let path = format!("/api/v1/sessions/{session}/messages");
+        let messages = ada.get(&path).await.expect(StatusCode::OK);
+        assert_eq!(messages[0]["status"], "complete");
+        assert_eq!(messages[1]["status"], "interrupted", "{messages}");
+        let partial = messages[1]["content"].as_str().expect("content");
+        assert!(partial.starts_with("You said: [slow] word"), "{partial}");
+        // It was stored by who wrote it, not found at the start and marked.
+        let finish = &messages[1]["metadata"]["finish_reason"];
+        assert_eq!(*finish, "interrupted", "{messages}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_the_server_at_once() {
+    let model = ModelServer::start().await;
+    let mut server = Server::with_model(&model).await;
+    let ada = server.sign_up("ada").await;
+    let session = ada.session("normal").await;
+    let path = format!("/api/v1/chat/{session}/stream");
+    let asked = ada.request(Method::POST, &path).json(&endless()).send();
+    let _stream = asked.await.expect("a stream");
+    let begun = Instant::now();
+    server.terminate();
+    let stranger = server.anonymous();
+    while stranger
+        .request(Method::GET, "/healthz")
+        .send()
+        .await
+        .is_ok()
+    {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(server.is_alive(), "the answer may come to its end");
+    server.terminate();
+    assert!(!server.wait(), "it was cut short");
+    assert!(begun.elapsed() < IN_TIME, "{:?}", begun.elapsed());
+}
