@@ -122,6 +122,7 @@ async fn metrics(api: Data<Api>, metrics: Data<Metrics>) -> Result<HttpResponse,
     if let Ok(Ok(depth)) = timeout(PATIENCE, api.queue.depth()).await {
         metrics.jobs(depth.pending, depth.dead);
     }
+    metrics.log_lines_dropped((api.dropped_log_lines)());
     let text = metrics
         .render()
         .map_err(|error| Problem::internal(error.to_string()))?;

@@ -80,6 +80,8 @@ pub struct Api {
     pub tasks: Arc<dyn TaskSpawner>,
     /// Looked at by `/metrics` only.
     pub queue: Arc<dyn JobQueue>,
+    /// How many lines the log has lost, for `/metrics`.
+    pub dropped_log_lines: fn() -> usize,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Request ids.

@@ -18,6 +18,7 @@ pub(crate) struct Metrics {
     jobs_dead: IntGauge,
     streams: IntGauge,
     limits_alone: IntCounter,
+    log_lines_dropped: IntGauge,
 }
 
 impl Metrics {
@@ -47,6 +48,10 @@ impl Metrics {
                 "limits_counted_alone_total",
                 "Calls counted in this process alone, because the shared counts cannot be reached.",
             )?,
+            log_lines_dropped: IntGauge::new(
+                "log_lines_dropped",
+                "Lines that were not logged, because whoever reads the log did not keep up.",
+            )?,
         };
         let registry = &metrics.registry;
         registry.register(Box::new(metrics.requests.clone()))?;
@@ -56,6 +61,7 @@ impl Metrics {
         registry.register(Box::new(metrics.jobs_dead.clone()))?;
         registry.register(Box::new(metrics.streams.clone()))?;
         registry.register(Box::new(metrics.limits_alone.clone()))?;
+        registry.register(Box::new(metrics.log_lines_dropped.clone()))?;
         Ok(metrics)
     }
 
@@ -90,6 +96,12 @@ impl Metrics {
         self.jobs_pending
             .set(i64::try_from(pending).unwrap_or(i64::MAX));
         self.jobs_dead.set(i64::try_from(dead).unwrap_or(i64::MAX));
+    }
+
+    /// How many lines were not logged since the start.
+    pub(crate) fn log_lines_dropped(&self, lines: usize) {
+        self.log_lines_dropped
+            .set(i64::try_from(lines).unwrap_or(i64::MAX));
     }
 
     /// Everything in Prometheus' text format.

@@ -29,6 +29,7 @@ use crate::shared::Shared;
 use crate::stop::Stop;
 use crate::stoppable::StoppableModel;
 use crate::system::{Bell, SystemClock, TimeOrderedIds};
+use crate::telemetry;
 
 /// The parts, each made once.
 pub struct Parts {
@@ -157,6 +158,7 @@ impl Parts {
             probes: self.probes(settings)?,
             tasks,
             queue: store,
+            dropped_log_lines: telemetry::dropped_lines,
             clock,
             ids,
             limiter: self.shared.limiter(&secrets(settings)?.0.limits_key()),

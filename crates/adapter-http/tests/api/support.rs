@@ -170,6 +170,7 @@ fn api(model: &Arc<ScriptedChatModel>, index: &Arc<FaultyIndex>) -> Api {
         probes: Vec::new(),
         tasks: Arc::new(TestTasks(tokio::runtime::Handle::current())),
         queue: Arc::new(rows),
+        dropped_log_lines: || 0,
         clock,
         ids,
         limiter: None,
