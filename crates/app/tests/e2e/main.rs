@@ -9,6 +9,7 @@ mod contract;
 mod coverage;
 mod crash;
 mod harness;
+mod migrate;
 mod model_server;
 mod overload;
 mod postgres;
