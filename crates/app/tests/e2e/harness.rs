@@ -346,6 +346,12 @@ impl Caller {
         self.send(self.request(Method::POST, path).json(body)).await
     }
 
+    /// A message with an idempotency key.
+    pub(crate) async fn post_named(&self, path: &str, body: &Value, key: &str) -> Answer {
+        let request = self.request(Method::POST, path).json(body);
+        self.send(request.header("Idempotency-Key", key)).await
+    }
+
     pub(crate) async fn patch(&self, path: &str, body: &Value) -> Answer {
         self.send(self.request(Method::PATCH, path).json(body))
             .await

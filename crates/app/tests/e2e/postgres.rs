@@ -18,7 +18,7 @@ use crate::model_server::ModelServer;
 struct Stage {
     postgres: Arc<Postgres>,
     wire: Cutter,
-    _model: ModelServer,
+    model: ModelServer,
     server: Server,
 }
 
@@ -49,7 +49,7 @@ impl Stage {
         Some(Self {
             postgres: Arc::new(postgres),
             wire,
-            _model: model,
+            model,
             server,
         })
     }
@@ -108,6 +108,38 @@ async fn a_commit_that_is_cut_off_counts_once_or_not_at_all() {
             "{commit} {cut:?}"
         );
     }
+    let jobs = ada.get("/metrics").await.text;
+    assert!(jobs.lines().any(|line| line == "jobs_pending 3"), "{jobs}");
+}
+
+#[tokio::test]
+async fn a_message_sent_again_after_every_cut_is_answered_once() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let ada = stage.server.sign_up("ada").await;
+    let session = ada.session("normal").await;
+    let path = format!("/api/v1/chat/{session}");
+    for (turn, (commit, cut)) in [(0, Cut::Before), (0, Cut::After), (1, Cut::Before)]
+        .into_iter()
+        .enumerate()
+    {
+        let body = json!({"message": format!("My lucky number is {turn}.")});
+        let key = format!("turn-{turn}");
+        stage.wire.cut(commit, cut);
+        let mut answer = ada.post_named(&path, &body, &key).await;
+        assert_eq!(stage.wire.cuts() as usize, turn + 1, "the wire was cut");
+        // What a careful client does: again until there is an answer, and then once more by mistake.
+        while answer.status == StatusCode::SERVICE_UNAVAILABLE {
+            answer = ada.post_named(&path, &body, &key).await;
+        }
+        let answer = answer.expect(StatusCode::OK);
+        let again = ada.post_named(&path, &body, &key).await;
+        let again = again.expect(StatusCode::OK);
+        assert_eq!(answer["assistant_message"], again["assistant_message"]);
+        assert_eq!(stored(&ada, &session).await, turns(turn + 1));
+    }
+    assert_eq!(stage.model.chats().len(), 3, "each was asked once");
     let jobs = ada.get("/metrics").await.text;
     assert!(jobs.lines().any(|line| line == "jobs_pending 3"), "{jobs}");
 }
