@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use adapter_auth::{SupabaseConfig, SupabaseIdentity, SupabaseProbe};
+use adapter_auth::{SupabaseIdentity, SupabaseProbe};
 use anyhow::Result;
 use domain::account::{AccountDirectory, ForeignAccounts, IdentityProvider};
 use domain::clock::{Clock, IdGenerator};
@@ -10,32 +10,11 @@ use domain::health::Probe;
 use domain::store::Store;
 use tracing::warn;
 
-use crate::settings::{Settings, SupabaseSettings};
-
-/// The project, if one is set.
-fn project(settings: &Settings) -> Option<SupabaseConfig> {
-    let set = settings.auth.supabase.clone();
-    set.map(|set| {
-        let SupabaseSettings {
-            url,
-            key,
-            service_key,
-            jwt_secret,
-            allow_anonymous,
-        } = set;
-        SupabaseConfig {
-            url,
-            key,
-            service_key,
-            jwt_secret,
-            allow_anonymous,
-        }
-    })
-}
+use crate::settings::Settings;
 
 /// One line about settings that cannot work; nobody is called.
 pub fn check(settings: &Settings) -> Result<()> {
-    match project(settings) {
+    match &settings.auth.supabase {
         Some(config) => Ok(config.check()?),
         None => Ok(()),
     }
@@ -43,7 +22,7 @@ pub fn check(settings: &Settings) -> Result<()> {
 
 /// Who keeps the accounts, in a few words.
 pub fn line(settings: &Settings) -> String {
-    match project(settings) {
+    match &settings.auth.supabase {
         Some(config) => format!("Supabase Auth at {}", config.url),
         None => "in the database".to_owned(),
     }
@@ -57,7 +36,7 @@ pub fn choose<S: Store + AccountDirectory + 'static>(
     clock: &Arc<dyn Clock>,
     ids: &Arc<dyn IdGenerator>,
 ) -> Result<Arc<dyn IdentityProvider>> {
-    let Some(config) = project(settings) else {
+    let Some(config) = &settings.auth.supabase else {
         return Ok(local);
     };
     for warning in config.warnings() {
@@ -65,14 +44,14 @@ pub fn choose<S: Store + AccountDirectory + 'static>(
     }
     let (rows, directory) = (Arc::clone(store), Arc::clone(store));
     let accounts = ForeignAccounts::new(rows, directory, Arc::clone(clock), Arc::clone(ids));
-    let identity = SupabaseIdentity::new(&config, accounts, clock, local)?;
+    let identity = SupabaseIdentity::new(config, accounts, clock, local)?;
     Ok(Arc::new(identity))
 }
 
 /// How the project is, if one is set.
 pub fn probe(settings: &Settings) -> Result<Option<Arc<dyn Probe>>> {
-    let Some(config) = project(settings) else {
+    let Some(config) = &settings.auth.supabase else {
         return Ok(None);
     };
-    Ok(Some(Arc::new(SupabaseProbe::new(&config)?)))
+    Ok(Some(Arc::new(SupabaseProbe::new(config)?)))
 }

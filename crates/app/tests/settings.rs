@@ -84,6 +84,10 @@ fn supabase_needs_address_and_key() {
     let project = settings.auth.supabase.expect("a project");
     assert_eq!(project.url, url.1);
     assert!(!project.allow_anonymous);
+    assert_eq!(
+        (project.auth_path.as_str(), project.issuer),
+        ("/auth/v1", None)
+    );
     assert!(load(&[]).expect("good").auth.supabase.is_none());
     let mistakes = load(&[key]).expect_err("no address");
     assert!(mistakes[0].starts_with("SUPABASE_KEY"), "{mistakes:?}");

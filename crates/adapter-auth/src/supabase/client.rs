@@ -44,6 +44,7 @@ pub(super) struct Session {
 pub(super) struct AuthClient {
     http: Client,
     base: String,
+    issuer: String,
     key: HeaderValue,
     /// A secret key of the new kind, on whose word addresses of people are believed.
     secret_key: Option<HeaderValue>,
@@ -59,7 +60,7 @@ impl AuthClient {
 
     /// Checks the settings; calls nobody.
     pub(super) fn new(config: &SupabaseConfig) -> Result<Self, BadSupabase> {
-        let base = config.issuer()?;
+        let (base, issuer) = (config.base()?, config.issuer()?);
         config.check_keys()?;
         let http = Client::builder()
             .user_agent(Self::USER_AGENT)
@@ -76,6 +77,7 @@ impl AuthClient {
         Ok(Self {
             http,
             base,
+            issuer,
             key: header(&config.key, "SUPABASE_KEY")?,
             secret_key: secret_key.transpose()?,
         })
@@ -83,7 +85,7 @@ impl AuthClient {
 
     /// What tokens say of who made them.
     pub(super) fn issuer(&self) -> &str {
-        &self.base
+        &self.issuer
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {

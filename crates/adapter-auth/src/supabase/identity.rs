@@ -73,7 +73,7 @@ impl SupabaseIdentity {
         let verified = match self.verifier.verify(&session.access_token).await {
             Err(AccountError::BadToken) => {
                 return Err(AccountError::Provider(
-                    "a fresh token does not verify; look at SUPABASE_URL and the clocks".into(),
+                    "a fresh token does not verify; look at SUPABASE_ISSUER and the clocks".into(),
                 ));
             }
             other => other?,

@@ -4,28 +4,15 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::account::{AccountError, IdentityProvider, Password, SignUp, SignedIn};
+use domain::account::{AccountError, IdentityProvider, Password, SignUp};
 use domain::error::{Classify, ErrorKind};
 use domain::store::Store;
 use testkit::fixtures::a_user;
 use testkit::supabase::Fault;
 
 use crate::support::{
-    World, access, is_bad_token, is_unavailable, password, refresh, world, world_with,
+    access, is_bad_token, is_unavailable, password, refresh, signed_up, world, world_with,
 };
-
-async fn signed_up(world: &World) -> SignedIn {
-    let email = a_user().email;
-    match world
-        .identity
-        .sign_up(&email, &password(), None)
-        .await
-        .unwrap()
-    {
-        SignUp::Done(signed_in) => *signed_in,
-        SignUp::ConfirmationSent => panic!("no confirmation was asked for"),
-    }
-}
 
 const HERE: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7)));
 

@@ -10,4 +10,5 @@ mod calls;
 mod contract;
 mod legacy;
 mod published_keys;
+mod self_hosted;
 mod support;

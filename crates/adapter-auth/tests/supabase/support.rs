@@ -5,7 +5,7 @@ use std::sync::Arc;
 use adapter_auth::{JwtAuthority, JwtConfig, SigningSecret, SupabaseConfig, SupabaseIdentity};
 use domain::account::{
     AccountError, ForeignAccounts, Identity, IdentityProvider, LocalIdentity, LocalIdentityConfig,
-    Password,
+    Password, SignUp, SignedIn,
 };
 use domain::clock::Clock;
 use domain::error::{Classify, ErrorKind};
@@ -37,6 +37,8 @@ pub(crate) async fn world_with(
     let upstream = Supabase::start(config).await;
     let mut settings = SupabaseConfig {
         url: upstream.url().to_owned(),
+        auth_path: "/auth/v1".to_owned(),
+        issuer: None,
         key: upstream.publishable_key().into(),
         service_key: None,
         jwt_secret: None,
@@ -74,6 +76,20 @@ pub(crate) async fn world() -> World {
 
 pub(crate) fn password() -> Password {
     Password::choose(PASSWORD.to_owned()).unwrap()
+}
+
+/// Somebody who signed up here.
+pub(crate) async fn signed_up(world: &World) -> SignedIn {
+    let email = a_user().email;
+    match world
+        .identity
+        .sign_up(&email, &password(), None)
+        .await
+        .unwrap()
+    {
+        SignUp::Done(signed_in) => *signed_in,
+        SignUp::ConfirmationSent => panic!("no confirmation was asked for"),
+    }
 }
 
 impl World {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use adapter_auth::SupabaseConfig;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Reader;
@@ -18,22 +19,7 @@ pub struct AuthSettings {
     /// Key of the password pre-hash; `None` for the one in the data folder.
     pub password_key: Option<SecretString>,
     /// The Supabase project that keeps the accounts; `None` when they are kept here.
-    pub supabase: Option<SupabaseSettings>,
-}
-
-/// A Supabase project.
-#[derive(Debug, Clone)]
-pub struct SupabaseSettings {
-    /// Its address.
-    pub url: String,
-    /// The key that clients may know.
-    pub key: SecretString,
-    /// The key that only servers have.
-    pub service_key: Option<SecretString>,
-    /// The shared secret of HS256 tokens.
-    pub jwt_secret: Option<SecretString>,
-    /// Let anonymous users in?
-    pub allow_anonymous: bool,
+    pub supabase: Option<SupabaseConfig>,
 }
 
 impl Reader<'_> {
@@ -56,13 +42,15 @@ impl Reader<'_> {
         }
     }
 
-    fn supabase(&mut self) -> Option<SupabaseSettings> {
+    fn supabase(&mut self) -> Option<SupabaseConfig> {
         let allow_anonymous = self.flag("SUPABASE_ALLOW_ANONYMOUS");
         let (url, key) = (self.text("SUPABASE_URL"), self.secret("SUPABASE_KEY"));
         match (url, key) {
             (Some(url), Some(key)) => {
-                return Some(SupabaseSettings {
+                return Some(SupabaseConfig {
                     url,
+                    auth_path: self.text("SUPABASE_AUTH_PATH").unwrap_or_default(),
+                    issuer: self.text("SUPABASE_ISSUER"),
                     key,
                     service_key: self.secret("SUPABASE_SERVICE_KEY"),
                     jwt_secret: self.secret("SUPABASE_JWT_SECRET"),

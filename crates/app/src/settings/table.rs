@@ -79,6 +79,8 @@ pub const SETTINGS: &[Setting] = &[
     plain("JWT_ALGORITHM", "HS256", "`HS256`, `HS384` or `HS512`"),
     plain("JWT_EXPIRATION_MINUTES", "60", "life of an access token"),
     plain("SUPABASE_URL", "", "address of a Supabase project, whose Auth then keeps the accounts"),
+    plain("SUPABASE_AUTH_PATH", "/auth/v1", "where Auth is below that address; `/` for one without a gateway before it"),
+    plain("SUPABASE_ISSUER", "", "what its tokens say in `iss`; default: the address of Auth"),
     secret("SUPABASE_KEY", "its publishable key, or the `anon` key of old"),
     secret("SUPABASE_SERVICE_KEY", "its secret key, or the `service_role` key of old"),
     secret("SUPABASE_JWT_SECRET", "shared secret of its HS256 tokens; default: Supabase is asked about each of them"),
