@@ -83,7 +83,7 @@ fn supabase_needs_address_and_key() {
     let settings = load(&[url, key]).expect("good");
     let project = settings.auth.supabase.expect("a project");
     assert_eq!(project.url, url.1);
-    assert!(!project.allow_anonymous);
+    assert!(!project.allow_anonymous && !project.check_sessions);
     assert_eq!(
         (project.auth_path.as_str(), project.issuer),
         ("/auth/v1", None)
@@ -112,6 +112,7 @@ fn each_mistake_is_one_line_that_names_the_setting() {
         ("LOG_FORMAT", "xml"),
         ("MEMORYCHAT_TRUSTED_PROXIES", "proxy"),
         ("SUPABASE_ALLOW_ANONYMOUS", "perhaps"),
+        ("SUPABASE_CHECK_SESSIONS", "perhaps"),
         ("SUPABASE_URL", "https://abc.supabase.co"),
     ];
     for pair in wrong {

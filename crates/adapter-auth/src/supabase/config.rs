@@ -30,6 +30,9 @@ pub struct SupabaseConfig {
     pub jwt_secret: Option<SecretString>,
     /// Let users in who have no account?
     pub allow_anonymous: bool,
+    /// Ask the service about every token, also those that verify: a session that ended there ends here
+    /// within a minute, and nobody is let in for longer than that while it does not answer.
+    pub check_sessions: bool,
 }
 
 /// A project that cannot be used; each is one line for the person who starts the service.
@@ -196,6 +199,7 @@ mod tests {
             service_key: None,
             jwt_secret: None,
             allow_anonymous: false,
+            check_sessions: false,
         }
     }
 

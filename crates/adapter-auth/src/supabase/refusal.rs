@@ -67,7 +67,10 @@ fn by_status(
 ) -> AccountError {
     let is_timeout = matches!(code.as_str(), "request_timeout" | "hook_timeout");
     match (status, asked) {
-        (429, _) => AccountError::TooMany { retry_after },
+        // For a token, it is this server that asks too often, not the person.
+        (429, Asked::SignUp | Asked::LogIn | Asked::Refresh) => {
+            AccountError::TooMany { retry_after }
+        }
         (409, Asked::Refresh) => AccountError::RefreshBusy,
         (400 | 413 | 422, Asked::SignUp) if !is_timeout && !code.is_empty() => not_taken(
             "password",
@@ -114,7 +117,7 @@ fn weakness(reasons: &[String]) -> String {
 mod tests {
     use domain::error::Classify;
     use domain::error::ErrorKind::{
-        self, Conflict, Forbidden, Invalid, RateLimited, Unauthenticated,
+        self, Conflict, Forbidden, Invalid, RateLimited, Unauthenticated, Unavailable,
     };
 
     use super::Asked::{LogIn, Refresh, SignUp, Token};
@@ -158,6 +161,7 @@ mod tests {
         (Token, 403, "bad_jwt", Unauthenticated, "invalid_token"),
         (Token, 403, "session_not_found", Unauthenticated, "invalid_token"),
         (Token, 401, "no_authorization", Unauthenticated, "invalid_token"),
+        (Token, 429, "over_request_rate_limit", Unavailable, "identity_unavailable"),
         // Codes that are not listed.
         (SignUp, 422, "something_new", Invalid, "validation_failed"),
         (LogIn, 400, "something_new", Forbidden, "identity_refused"),

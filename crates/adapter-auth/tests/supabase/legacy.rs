@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use testkit::supabase::Fault;
 use testkit::supabase::keys::SigningKey;
+use testkit::supabase::{Fault, KeyState};
 
 use crate::support::{World, access, is_bad_token, is_unavailable, world_with};
 
@@ -86,6 +86,36 @@ async fn while_the_service_is_down_nobody_is_logged_out() {
         world.upstream.heal();
         world.who(&token).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn what_the_service_said_is_forgotten_when_it_is_to_be() {
+    let world = Arc::new(old_project(false).await);
+    let token = access(&world.visitor());
+    world.who(&token).await.unwrap();
+    let old = world.upstream.kid();
+    let next = SigningKey::hs256(b"the next secret");
+    world.upstream.add_key(next, KeyState::InUse);
+    world.upstream.set_key(&old, KeyState::Revoked);
+    world.who(&token).await.expect("still believed");
+    world.identity.forget();
+    is_bad_token(world.who(&token).await, "a revoked secret");
+    // Whoever asks afterwards does not share an answer that was under way before.
+    let asked = world.upstream.count("/user");
+    let slow = Fault::Slow(Duration::from_millis(300));
+    world.upstream.fault("/user", slow);
+    let token = access(&world.visitor());
+    let mut first = tokio::task::JoinSet::new();
+    let (asker, shown) = (Arc::clone(&world), token.clone());
+    first.spawn(async move { asker.who(&shown).await.is_ok() });
+    while world.upstream.count("/user") == asked {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    world.identity.forget();
+    world.upstream.fault("/user", Fault::Down);
+    is_unavailable(world.who(&token).await, "nobody to ask");
+    assert!(first.join_next().await.unwrap().unwrap());
+    is_unavailable(world.who(&token).await, "what came late is not kept");
 }
 
 #[tokio::test]

@@ -11,4 +11,5 @@ mod contract;
 mod legacy;
 mod published_keys;
 mod self_hosted;
+mod sessions;
 mod support;

@@ -43,6 +43,7 @@ pub(crate) async fn world_with(
         service_key: None,
         jwt_secret: None,
         allow_anonymous: false,
+        check_sessions: false,
     };
     settle(&mut settings);
     let store = Arc::new(InMemoryStore::new());
@@ -96,6 +97,15 @@ impl World {
     /// A session that the web client opened with the project itself.
     pub(crate) fn visitor(&self) -> Value {
         self.upstream.visitor(a_user().email.as_str())
+    }
+
+    /// `signOut` of the web client, at the project itself.
+    pub(crate) async fn sign_out_elsewhere(&self, token: &str, scope: &str) {
+        let address = format!("{}/auth/v1/logout?scope={scope}", self.upstream.url());
+        let request = reqwest::Client::new().post(address).bearer_auth(token);
+        let request = request.header("apikey", self.upstream.publishable_key());
+        let status = request.send().await.unwrap().status();
+        assert_eq!(status.as_u16(), 204);
     }
 
     pub(crate) async fn who(&self, token: &str) -> Result<Identity, AccountError> {

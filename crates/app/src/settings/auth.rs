@@ -44,6 +44,7 @@ impl Reader<'_> {
 
     fn supabase(&mut self) -> Option<SupabaseConfig> {
         let allow_anonymous = self.flag("SUPABASE_ALLOW_ANONYMOUS");
+        let check_sessions = self.flag("SUPABASE_CHECK_SESSIONS");
         let (url, key) = (self.text("SUPABASE_URL"), self.secret("SUPABASE_KEY"));
         match (url, key) {
             (Some(url), Some(key)) => {
@@ -55,6 +56,7 @@ impl Reader<'_> {
                     service_key: self.secret("SUPABASE_SERVICE_KEY"),
                     jwt_secret: self.secret("SUPABASE_JWT_SECRET"),
                     allow_anonymous,
+                    check_sessions,
                 });
             }
             (Some(_), None) => {

@@ -84,6 +84,7 @@ pub const SETTINGS: &[Setting] = &[
     secret("SUPABASE_KEY", "its publishable key, or the `anon` key of old"),
     secret("SUPABASE_SERVICE_KEY", "its secret key, or the `service_role` key of old"),
     secret("SUPABASE_JWT_SECRET", "shared secret of its HS256 tokens; default: Supabase is asked about each of them"),
+    plain("SUPABASE_CHECK_SESSIONS", "false", "ask Supabase about each token once a minute, so that a log-out elsewhere counts here too"),
     plain("SUPABASE_ALLOW_ANONYMOUS", "false", "let its anonymous users in"),
     plain("CORS_ORIGINS", "http://localhost:5173,http://localhost:3000,http://localhost:8000", "origins of web clients, separated by commas"),
     plain("RATE_LIMIT_ENABLED", "true", "limit the rate of calls"),
