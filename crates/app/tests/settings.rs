@@ -91,6 +91,13 @@ fn supabase_needs_address_and_key() {
     assert!(load(&[]).expect("good").auth.supabase.is_none());
     let mistakes = load(&[key]).expect_err("no address");
     assert!(mistakes[0].starts_with("SUPABASE_KEY"), "{mistakes:?}");
+    let secret = "qV7f0sLx-TzM7bWcJ4hRy8GdNf2PaEkq3V";
+    let same = [("JWT_SECRET_KEY", secret), ("SUPABASE_JWT_SECRET", secret)];
+    let mistakes = load(&[url, key, same[0], same[1]]).expect_err("one secret for both");
+    assert_eq!(
+        mistakes,
+        ["SUPABASE_JWT_SECRET: must differ from JWT_SECRET_KEY"]
+    );
 }
 
 #[test]

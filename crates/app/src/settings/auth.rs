@@ -26,19 +26,31 @@ impl Reader<'_> {
     pub(super) fn auth(&mut self) -> AuthSettings {
         let jwt_secret = self.secret("JWT_SECRET_KEY");
         let password_key = self.secret("MEMORYCHAT_PASSWORD_KEY");
-        if let (Some(a), Some(b)) = (&jwt_secret, &password_key)
-            && a.expose_secret() == b.expose_secret()
-        {
-            self.mistakes
-                .push("MEMORYCHAT_PASSWORD_KEY: must differ from JWT_SECRET_KEY".to_owned());
-        }
         let minutes: u32 = self.number("JWT_EXPIRATION_MINUTES", 1, 525_600);
+        let supabase = self.supabase();
+        let shared = supabase.as_ref().and_then(|set| set.jwt_secret.as_ref());
+        self.differ(
+            "MEMORYCHAT_PASSWORD_KEY",
+            password_key.as_ref(),
+            jwt_secret.as_ref(),
+        );
+        self.differ("SUPABASE_JWT_SECRET", shared, jwt_secret.as_ref());
         AuthSettings {
             jwt_secret,
             jwt_algorithm: self.choice("JWT_ALGORITHM", &["HS256", "HS384", "HS512"]),
             jwt_lifetime: Duration::from_mins(u64::from(minutes)),
             password_key,
-            supabase: self.supabase(),
+            supabase,
+        }
+    }
+
+    /// A secret for two purposes is lost for both at once.
+    fn differ(&mut self, name: &str, one: Option<&SecretString>, signing: Option<&SecretString>) {
+        if let (Some(one), Some(signing)) = (one, signing)
+            && one.expose_secret() == signing.expose_secret()
+        {
+            self.mistakes
+                .push(format!("{name}: must differ from JWT_SECRET_KEY"));
         }
     }
 
