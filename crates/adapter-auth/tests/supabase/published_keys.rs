@@ -145,9 +145,7 @@ async fn keys_that_were_on_their_way_are_forgotten_too() {
     let mut first = tokio::task::JoinSet::new();
     let (asker, asked) = (Arc::clone(&world), token.clone());
     first.spawn(async move { asker.who(&asked).await });
-    while world.upstream.count(JWKS) == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    world.is_asked(JWKS, 1).await;
     world.identity.forget();
     world.upstream.fault(JWKS, Fault::Down);
     is_unavailable(world.who(&token).await, "nothing is known");
@@ -186,13 +184,19 @@ async fn known_keys_outlive_an_outage_of_twenty_minutes() {
 
 #[tokio::test]
 async fn without_any_keys_nothing_is_accepted_and_nobody_is_logged_out() {
-    let world = world().await;
-    world.upstream.fault(JWKS, Fault::Down);
-    let token = access(&world.visitor());
-    is_unavailable(world.who(&token).await, "keys were never fetched");
-    let mut expired = world.claims();
-    expired["exp"] = json!(1);
-    is_bad_token(world.who(&world.token(&expired)).await, "an expired token");
+    let slow = Fault::Slow(Duration::from_secs(10));
+    for fault in [Fault::Down, Fault::BadGateway, slow] {
+        let world = world().await;
+        world.upstream.fault(JWKS, fault);
+        let token = access(&world.visitor());
+        is_unavailable(world.who(&token).await, "keys were never fetched");
+        let mut expired = world.claims();
+        expired["exp"] = json!(1);
+        is_bad_token(world.who(&world.token(&expired)).await, "an expired token");
+        world.upstream.heal();
+        world.clock.advance(Duration::from_secs(30));
+        world.who(&token).await.expect("it has passed");
+    }
 }
 
 #[tokio::test]

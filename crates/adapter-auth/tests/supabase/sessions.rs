@@ -9,7 +9,9 @@ use testkit::fixtures::a_user;
 use testkit::supabase::Fault;
 use testkit::supabase::keys::SigningKey;
 
-use crate::support::{World, access, is_bad_token, is_unavailable, signed_up, world, world_with};
+use crate::support::{
+    World, access, is_bad_token, is_unavailable, refresh, signed_up, world, world_with,
+};
 
 const SECRET: &str = "qV7f0sLx-TzM7bWcJ4hRy8GdNf2PaEkq3V";
 const USER: &str = "/user";
@@ -51,6 +53,55 @@ async fn a_sign_out_elsewhere_counts_within_a_minute() {
         is_bad_token(world.who(&one).await, "signed out elsewhere");
         world.who(&two).await.expect("somebody else's session");
     }
+}
+
+/// What else ends a session at the project.
+#[tokio::test]
+async fn every_end_elsewhere_counts() {
+    for what in ["others", "password", "ban", "removal", "reuse"] {
+        let world = checking().await;
+        let email = a_user().email;
+        let (session, other) = (
+            world.upstream.visitor(email.as_str()),
+            world.log_in_elsewhere(&email).await,
+        );
+        let (token, other) = (access(&session), access(&other));
+        world.who(&token).await.unwrap();
+        world.who(&other).await.unwrap();
+        match what {
+            "others" => world.sign_out_elsewhere(&other, "others").await,
+            "password" => world.change_password_elsewhere(&other).await,
+            "ban" => world.upstream.ban(email.as_str()),
+            "removal" => world.upstream.remove(email.as_str()),
+            // A stolen refresh token, used after two others: nobody may go on.
+            _ => {
+                let second = world.identity.refresh(&refresh(&session), None).await;
+                let second = second.unwrap().tokens.refresh;
+                world.identity.refresh(&second, None).await.unwrap();
+                let stolen = world.identity.refresh(&refresh(&session), None).await;
+                is_bad_token(stolen, what);
+            }
+        }
+        world.clock.advance(seconds(60));
+        is_bad_token(world.who(&token).await, what);
+        let both = ["ban", "removal"].contains(&what);
+        assert_eq!(world.who(&other).await.is_err(), both, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_lets_nobody_stay_longer() {
+    let world = checking().await;
+    let token = access(&world.visitor());
+    world.clock.advance(seconds(600));
+    world.who(&token).await.unwrap();
+    world.sign_out_elsewhere(&token, "local").await;
+    let now = domain::clock::Clock::now(&*world.clock);
+    world.clock.set(now - seconds(300));
+    is_bad_token(
+        world.who(&token).await,
+        "what was said later is not believed",
+    );
 }
 
 #[tokio::test]
@@ -95,9 +146,7 @@ async fn the_minute_begins_with_the_question() {
     let mut first = tokio::task::JoinSet::new();
     let (asker, shown) = (Arc::clone(&world), token.clone());
     first.spawn(async move { asker.who(&shown).await.is_ok() });
-    while world.upstream.count(USER) == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    world.is_asked(USER, 1).await;
     world.clock.advance(seconds(30));
     assert!(first.join_next().await.unwrap().unwrap());
     world.clock.advance(seconds(30));
@@ -178,9 +227,7 @@ async fn forgeries_that_are_asked_about_take_nobodys_turn() {
             async move { is_bad_token(world.who(&token).await, "forged") }
         })
         .collect();
-    while world.upstream.count(USER) < 8 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    world.is_asked(USER, 8).await;
     world.upstream.heal();
     world.who(&token).await.unwrap();
     assert!(forged.try_join_next().is_none(), "they still wait");

@@ -94,6 +94,18 @@ async fn the_contract_stays_as_it_is() {
     let session = ada.session("normal").await;
     assert_eq!(session.len(), 36);
 
+    // No credential passes for one of another kind.
+    let secret = json!(project.secret_key());
+    let publishable = json!(project.publishable_key());
+    for other in [&next["refresh_token"], &publishable, &secret] {
+        let refused = anyone.with(other).get(ME).await;
+        refused.is_problem(401, "invalid_token");
+    }
+    for other in [&next["access_token"], &publishable, &secret] {
+        let refused = anyone.refresh(other).await;
+        refused.is_problem(401, "invalid_token");
+    }
+
     let log = String::from_utf8_lossy(&server.log()).into_owned();
     assert!(log.contains("auth/login"), "the log is a trace");
     for secret in [
@@ -327,9 +339,16 @@ async fn while_supabase_is_away_whoever_is_in_stays_in() {
     for fault in [Fault::Down, Fault::BadGateway, slow] {
         project.fault("/", fault);
         let begun = std::time::Instant::now();
-        let refused = anyone.log_in("ada").await;
-        refused.is_problem(503, "identity_unavailable");
-        assert!(refused.headers.contains_key("retry-after"));
+        let (body, unknown) = (credentials("bob", PASSWORD), json!("abcdefabcdef"));
+        let (opened, made, refreshed) = tokio::join!(
+            anyone.log_in("ada"),
+            anyone.post("/api/v1/auth/signup", &body),
+            anyone.refresh(&unknown),
+        );
+        for refused in [opened, made, refreshed] {
+            refused.is_problem(503, "identity_unavailable");
+            assert!(refused.headers.contains_key("retry-after"));
+        }
         assert!(begun.elapsed() < Duration::from_secs(10), "{fault:?}");
         ada.get(ME).await.expect_ok();
         service.get(ME).await.expect_ok();
