@@ -16,7 +16,7 @@ use crate::secret::{Purpose, SigningSecret};
 #[cfg(test)]
 mod tests;
 
-const ISSUER: &str = "memorychat";
+pub(crate) const ISSUER: &str = "memorychat";
 const AUDIENCE: &str = "memorychat-api";
 /// The registered type of an access token; keeps other tokens from passing for one.
 const TYPE: &str = "at+jwt";

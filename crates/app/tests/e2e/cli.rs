@@ -104,6 +104,15 @@ fn a_mistake_is_one_plain_line() {
             ],
             "SUPABASE_SERVICE_KEY",
         ),
+        (
+            &["serve"],
+            &[
+                ("SUPABASE_URL", "https://abc.supabase.co"),
+                ("SUPABASE_KEY", "sb_publishable_x"),
+                ("SUPABASE_ISSUER", "memorychat"),
+            ],
+            "SUPABASE_ISSUER: must be what",
+        ),
         (&["worker"], &[], "memorychat migrate"),
         (
             &["config", "check", "--config", "missing.toml"],

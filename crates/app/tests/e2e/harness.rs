@@ -168,12 +168,15 @@ impl Server {
 
     /// Asks it to stop (SIGTERM) and waits; tells whether it ended well.
     pub(crate) fn stop(&mut self) -> bool {
-        let pid = self.child.id().to_string();
-        Command::new("kill")
-            .args(["-TERM", &pid])
-            .status()
-            .expect("kill");
+        self.signal("-TERM");
         self.child.wait().expect("reaped").success()
+    }
+
+    /// Sends it a signal, such as `-HUP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([name, &pid]).status();
+        assert!(sent.expect("kill").success());
     }
 
     /// Is the process alive?
