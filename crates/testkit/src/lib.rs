@@ -6,6 +6,7 @@
 //! - [`faults`], [`cutter`]: wrappers, and a wire, that fail on demand.
 //! - [`fixtures`], [`seed`] and [`bulk`]: values, rows, and very many rows, that a test needs before it starts.
 //! - [`supabase`], [`qdrant_server`]: stand-ins that speak the real protocols.
+//! - [`certificates`]: for servers that speak TLS.
 //! - [`servers`], [`pgbouncer`], [`redis_server`], [`llama_server`], [`models_dir`]: real servers and weights, for a
 //!   test that wants them.
 //!
@@ -25,6 +26,7 @@
 )]
 
 pub mod bulk;
+pub mod certificates;
 pub mod contract;
 pub mod cutter;
 pub mod fakes;
