@@ -6,6 +6,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use reqwest::StatusCode;
+use testkit::certificates::Authority;
+use testkit::servers::Postgres;
 
 use crate::harness::{Server, command};
 
@@ -133,6 +135,34 @@ fn a_mistake_is_one_plain_line() {
             "{args:?}: {shown}"
         );
     }
+}
+
+#[test]
+fn a_database_that_does_not_prove_itself_is_one_plain_line_without_the_password() {
+    // An address that Linux takes to this machine, and the program to be another one.
+    let host = "0.0.0.0";
+    let authority = Authority::new();
+    let Some(server) = Postgres::with_tls(&authority.certify(host)) else {
+        return;
+    };
+    let address = format!(
+        "postgres://postgres:s3cret@{host}:{}/postgres",
+        server.port()
+    );
+    let data = tempfile::tempdir().expect("folder");
+    for command in ["migrate", "serve", "worker", "doctor"] {
+        let output = run(data.path(), &[command], &[("DATABASE_URL", &address)]);
+        let shown = text(&output.stderr);
+        assert!(!output.status.success(), "{command}");
+        assert_eq!(shown.trim_end().lines().count(), 1, "{command}: {shown}");
+        assert!(shown.contains("sslrootcert=FILE"), "{command}: {shown}");
+        assert!(!shown.contains("s3cret"), "{command}: {shown}");
+    }
+    let file = data.path().join("authority.pem");
+    std::fs::write(&file, authority.pem()).expect("written");
+    let trusting = format!("{address}?sslrootcert={}", file.display());
+    let output = run(data.path(), &["migrate"], &[("DATABASE_URL", &trusting)]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
 }
 
 #[tokio::test]
