@@ -89,6 +89,41 @@ impl Postgres {
         self.restart();
     }
 
+    /// A standby that follows this server for as long as both run. It stops following by a
+    /// [`crash`](Self::crash), and takes over by a [`restart`](Self::restart) and [`promote`](Self::promote).
+    #[must_use]
+    pub fn standby(&self) -> Self {
+        let primary = self.own();
+        let server = Server {
+            binaries: primary.binaries.clone(),
+            folder: new_folder(),
+            port: free_port(),
+            speaks_tls: false,
+        };
+        let mut copy = server.command("pg_basebackup");
+        let port = primary.port.to_string();
+        copy.args(["-h", "127.0.0.1", "-U", "postgres", "-p", &port]);
+        run(copy
+            .args(["-R", "-c", "fast", "--no-sync", "-D"])
+            .arg(server.data()));
+        server.start();
+        Self {
+            url: self
+                .url
+                .replace(&format!(":{port}/"), &format!(":{}/", server.port)),
+            server: Some(server),
+        }
+    }
+
+    /// Makes a standby a server that takes writes, with what it has.
+    pub fn promote(&self) {
+        let mut promote = self.own().command("pg_ctl");
+        run(promote
+            .arg("-D")
+            .arg(self.own().data())
+            .args(["-w", "-s", "promote"]));
+    }
+
     /// Every file that holds what was stored, brought up to date first.
     pub fn folder(&self) -> &Path {
         self.run("checkpoint");
