@@ -15,6 +15,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_actix_web::AppExt;
 
 use crate::docs::Document;
+use crate::health::Looks;
 use crate::metrics::Metrics;
 use crate::observe::observe;
 use crate::rate_limit::Limits;
@@ -75,6 +76,7 @@ struct Shared {
     metrics: Data<Metrics>,
     limits: Data<Limits>,
     streams: Data<Streams>,
+    looks: Data<Looks>,
     document: Data<Document>,
     methods: Data<Methods>,
     drain: Data<Drain>,
@@ -91,6 +93,7 @@ impl Shared {
             settings: Data::new(settings),
             metrics: Data::new(metrics),
             streams: Data::new(streams),
+            looks: Data::new(Looks::default()),
             document: Data::new(Document::new()?),
             methods: Data::new(Methods::of(&crate::openapi())),
             drain: Data::new(drain),
@@ -119,6 +122,7 @@ impl Shared {
             .app_data(self.metrics.clone())
             .app_data(self.limits.clone())
             .app_data(self.streams.clone())
+            .app_data(self.looks.clone())
             .app_data(self.document.clone())
             .app_data(self.methods.clone())
             .app_data(self.drain.clone())
