@@ -75,6 +75,8 @@ pub struct ApiSettings {
     pub rate_limit: Option<u32>,
     /// Sign-ups and log-ins per minute; `None` for no limit.
     pub login_limit: Option<u32>,
+    /// Turns that are answered at once; more are refused.
+    pub max_turns: usize,
     /// Peers whose X-Forwarded-For is believed.
     pub trusted_proxies: Vec<IpAddr>,
 }
@@ -305,6 +307,7 @@ impl Reader<'_> {
             cors_origins: self.origins(),
             rate_limit: limited.then_some(rate_limit),
             login_limit: limited.then_some(login_limit),
+            max_turns: self.number("MEMORYCHAT_MAX_TURNS", 1, 100_000),
             trusted_proxies: self.addresses("MEMORYCHAT_TRUSTED_PROXIES"),
         }
     }
