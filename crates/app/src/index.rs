@@ -12,7 +12,7 @@ use domain::memory::{Embedder, IndexError, MemoryIndex};
 use tracing::warn;
 
 use crate::probes::{IndexPlace, IndexProbe};
-use crate::settings::Settings;
+use crate::settings::{Settings, place as shown};
 use crate::wiring::Parts;
 
 /// Memory that the embedded index may use for vectors, in bytes.
@@ -54,7 +54,8 @@ pub fn choose(
                 .context("the Qdrant server cannot be used; look at QDRANT_URL")?;
             server.expect(space);
             [index, for_workers, for_probes] = everywhere(server.clone());
-            let line = format!("Qdrant at {}, collection {}", config.url, config.collection);
+            let at = shown(&config.url);
+            let line = format!("Qdrant at {at}, collection {}", config.collection);
             (IndexPlace::Qdrant(server), line)
         }
         (_, None) => {
