@@ -17,6 +17,7 @@ pub(crate) struct Metrics {
     jobs_pending: IntGauge,
     jobs_dead: IntGauge,
     streams: IntGauge,
+    running: IntGauge,
     limits_alone: IntCounter,
 }
 
@@ -43,6 +44,10 @@ impl Metrics {
             jobs_pending: IntGauge::new("jobs_pending", "Jobs waiting or running.")?,
             jobs_dead: IntGauge::new("jobs_dead", "Jobs given up.")?,
             streams: IntGauge::new("streams_open", "Answers being streamed.")?,
+            running: IntGauge::new(
+                "turns_running",
+                "Turns being answered, also those that nobody listens to.",
+            )?,
             limits_alone: IntCounter::new(
                 "limits_counted_alone_total",
                 "Calls counted in this process alone, because the shared counts cannot be reached.",
@@ -55,6 +60,7 @@ impl Metrics {
         registry.register(Box::new(metrics.jobs_pending.clone()))?;
         registry.register(Box::new(metrics.jobs_dead.clone()))?;
         registry.register(Box::new(metrics.streams.clone()))?;
+        registry.register(Box::new(metrics.running.clone()))?;
         registry.register(Box::new(metrics.limits_alone.clone()))?;
         Ok(metrics)
     }
@@ -83,6 +89,11 @@ impl Metrics {
     /// Answers being streamed right now.
     pub(crate) fn streams(&self) -> &IntGauge {
         &self.streams
+    }
+
+    /// Turns being answered right now.
+    pub(crate) fn running(&self) -> &IntGauge {
+        &self.running
     }
 
     /// How much work the queue holds.

@@ -255,6 +255,7 @@ fn http_settings(settings: &Settings) -> HttpSettings {
         rate_limit: api.rate_limit,
         login_limit: api.login_limit.unwrap_or(0),
         max_streams_per_user: 64,
+        max_turns: api.max_turns,
         trusted_proxies: api.trusted_proxies.clone(),
         ..HttpSettings::default()
     }

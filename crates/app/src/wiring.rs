@@ -37,6 +37,8 @@ pub struct Parts {
     pub worker_store: SqlStore,
     /// The memory index.
     pub index: Arc<dyn MemoryIndex>,
+    /// The same as the workers see it.
+    pub worker_index: Arc<dyn MemoryIndex>,
     /// How the index is.
     pub index_probe: Arc<dyn Probe>,
     /// One line about the index.
@@ -57,13 +59,19 @@ impl Parts {
     pub fn new(settings: &Settings, store: SqlStore, models: ChosenModels) -> Result<Self> {
         let worker_store = store.for_workers();
         let chosen = index::choose(settings, &store, models.embedder.as_ref())?;
-        let ChosenIndex { index, probe, line } = chosen;
+        let ChosenIndex {
+            index,
+            for_workers: worker_index,
+            probe,
+            line,
+        } = chosen;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn IdGenerator> = Arc::new(TimeOrderedIds);
         Ok(Self {
             store,
             worker_store,
             index,
+            worker_index,
             index_probe: probe,
             index_line: line,
             models,
@@ -74,10 +82,10 @@ impl Parts {
         })
     }
 
-    fn indexer(&self, store: &SqlStore) -> Arc<Indexer> {
+    fn indexer(&self, store: &SqlStore, index: &Arc<dyn MemoryIndex>) -> Arc<Indexer> {
         Arc::new(Indexer::new(
             Arc::new(store.clone()),
-            Arc::clone(&self.index),
+            Arc::clone(index),
             self.models.embedder.clone(),
         ))
     }
@@ -92,7 +100,7 @@ impl Parts {
     pub fn probes(&self, settings: &Settings) -> Result<Vec<Arc<dyn Probe>>> {
         let mut probes: Vec<Arc<dyn Probe>> = vec![
             Arc::new(DatabaseProbe {
-                store: self.store.clone(),
+                store: self.store.for_probes(),
             }),
             Arc::clone(&self.index_probe),
             self.shared.probe(),
@@ -142,7 +150,7 @@ impl Parts {
             memories: MemoryService::new(
                 store.clone(),
                 Arc::clone(&self.index),
-                self.indexer(&self.store),
+                self.indexer(&self.store, &self.index),
                 Arc::clone(&recaller),
                 Arc::clone(&signal),
                 Arc::clone(&clock),
@@ -212,7 +220,7 @@ impl Parts {
             store.clone(),
             store,
             learner,
-            self.indexer(&self.worker_store),
+            self.indexer(&self.worker_store, &self.worker_index),
             Arc::clone(&self.clock),
             policy,
         )
@@ -224,7 +232,7 @@ impl Parts {
         Reindexer::new(
             store.clone(),
             store,
-            Arc::clone(&self.index),
+            Arc::clone(&self.worker_index),
             self.models.embedder.clone(),
             Arc::clone(&self.clock),
             Arc::clone(&self.ids),

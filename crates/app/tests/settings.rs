@@ -207,15 +207,57 @@ fn the_report_hides_secrets() {
             "{report}"
         );
     }
-    for (name, url) in [
-        ("DATABASE_URL", "postgres://u:pw-very-secret@db:5432/x"),
-        ("REDIS_URL", "rediss://:pw-very-secret@db:5432"),
-    ] {
-        let report = load(&[(name, url)]).expect("good").report();
-        assert!(
-            !report.contains("very-secret") && report.contains("db:5432"),
-            "{report}"
-        );
+}
+
+/// Where a password can stand in an address, and what may be shown of it.
+const ADDRESSES: [(&str, &str); 10] = [
+    (
+        "postgres://u:very-secret@db:5432/x",
+        "postgres://***@db:5432/x",
+    ),
+    (
+        "postgres://u@db/x?password=very-secret",
+        "postgres://***@db/x?***",
+    ),
+    (
+        "postgres://db/x?user=u&sslpassword=very-secret",
+        "postgres://db/x?***",
+    ),
+    (
+        "postgres://u@db/x?password=very@secret",
+        "postgres://***?***",
+    ),
+    ("postgres://u:very/secret@db/x", "postgres://***@db/x"),
+    ("postgres://u:very?secret@db/x", "postgres://***?***"),
+    ("postgres://u:very#secret@db/x", "postgres://***?***"),
+    ("postgres://u:very@secret@db/x", "postgres://***@db/x"),
+    ("postgres://db/x", "postgres://db/x"),
+    ("sqlite://very-plain.db", "sqlite://very-plain.db"),
+];
+
+#[test]
+fn no_form_of_an_address_shows_a_password() {
+    let report = |name, url| load(&[(name, url)]).expect("good").report();
+    for (url, shown) in ADDRESSES {
+        let report = report("DATABASE_URL", url);
+        assert!(!report.contains("secret"), "{url}: {report}");
+        assert!(report.contains(&format!("  {shown}  (")), "{url}: {report}");
+    }
+    let others = [
+        ("REDIS_URL", "rediss://:very-secret@db:6379/0"),
+        ("REDIS_URL", "redis://db:6379/?password=very-secret"),
+        ("QDRANT_URL", "http://u:very-secret@localhost:6334"),
+        ("QDRANT_URL", "http://localhost:6334/?api_key=very-secret"),
+        ("OPENAI_BASE_URL", "http://u:very-secret@models/v1"),
+        ("OPENAI_BASE_URL", "http://models/v1?key=very-secret"),
+    ];
+    for (name, url) in others {
+        // One that is refused is not shown at all.
+        let shown = match load(&[(name, url)]) {
+            Ok(settings) => settings.report(),
+            Err(mistakes) => mistakes.join("\n"),
+        };
+        assert!(!shown.contains("very-secret"), "{url}: {shown}");
     }
 }
 

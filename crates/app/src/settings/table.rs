@@ -46,6 +46,7 @@ pub const SETTINGS: &[Setting] = &[
     plain("MEMORYCHAT_LOCAL_CONTEXT_TOKENS", "2048", "window of the local chat model, in tokens"),
     plain("MEMORYCHAT_LOCAL_CONCURRENT", "1", "local answers written at the same time"),
     plain("MEMORYCHAT_INSTRUCTIONS", "", "system prompt; default: a short neutral one"),
+    plain("MEMORYCHAT_MAX_TURNS", "512", "questions that one process answers at the same time; more are refused with 503"),
     plain("MEMORYCHAT_WORKERS", "2", "background workers inside `serve`; 0 leaves the work to `memorychat worker`"),
     plain("MEMORYCHAT_JOB_LEASE_SECONDS", "300", "a job that takes longer than this is given to another worker"),
     plain("MEMORYCHAT_STALE_AFTER_SECONDS", "120", "an answer that nobody has written on for this long counts as interrupted; more than the model service may be silent"),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use testkit::certificates::Authority;
+use testkit::redis_server::Redis;
 use testkit::servers::Postgres;
 
 use crate::harness::{Server, command};
@@ -237,4 +238,40 @@ fn doctor_names_what_is_missing_and_the_way_out() {
     );
     let shown = text(&doctor.stdout);
     assert!(shown.contains("memorychat models pull"), "{shown}");
+}
+
+#[test]
+fn doctor_says_what_replicas_do_not_share_without_redis() {
+    let Some(postgres) = Postgres::new() else {
+        return;
+    };
+    let url = ("DATABASE_URL", postgres.url());
+    let owner = ("DATABASE_ALLOW_OWNER", "true");
+    let data = tempfile::tempdir().expect("folder");
+    let migrated = run(data.path(), &["migrate"], &[url]);
+    assert!(migrated.status.success(), "{}", text(&migrated.stderr));
+    let line = |doctor: &Output| {
+        let shown = text(&doctor.stdout);
+        let line = shown.lines().find(|line| line.contains(" redis "));
+        line.unwrap_or_else(|| panic!("no line about Redis: {shown}"))
+            .to_owned()
+    };
+    let shown = line(&run(data.path(), &["doctor"], &[url, owner]));
+    assert!(shown.contains("incognito needs sticky sessions"), "{shown}");
+    let Some(redis) = Redis::start() else { return };
+    let with = redis.url();
+    let shown = line(&run(
+        data.path(),
+        &["doctor"],
+        &[url, owner, ("REDIS_URL", &with)],
+    ));
+    assert!(
+        shown.contains("shared by all replicas") && !shown.contains("sticky"),
+        "{shown}"
+    );
+    // One server per SQLite file: there is nobody to share with.
+    let alone = tempfile::tempdir().expect("folder");
+    assert!(run(alone.path(), &["migrate"], &[]).status.success());
+    let shown = line(&run(alone.path(), &["doctor"], &[]));
+    assert!(!shown.contains("sticky"), "{shown}");
 }

@@ -179,6 +179,15 @@ impl Server {
         assert!(sent.expect("kill").success());
     }
 
+    /// How much memory it has, in KiB, where the machine tells.
+    pub(crate) fn memory(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.trim().trim_end_matches(" kB").parse().ok()
+    }
+
     /// Is the process alive?
     pub(crate) fn is_alive(&mut self) -> bool {
         self.child.try_wait().expect("state").is_none()

@@ -1,6 +1,7 @@
 //! Postgres that breaks: what was acknowledged is there, what was not is there once or not at all.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,10 @@ struct Stage {
 
 impl Stage {
     async fn set() -> Option<Self> {
+        Self::set_with(&[("MEMORYCHAT_WORKERS", "0")]).await
+    }
+
+    async fn set_with(own: &[(&str, &str)]) -> Option<Self> {
         let postgres = Postgres::new()?;
         let folder = tempfile::tempdir().expect("folder");
         let migrated = command(folder.path())
@@ -38,14 +43,13 @@ impl Stage {
             .replace("postgres@", "mc_login@")
             .replace(&postgres.port().to_string(), &wire.port().to_string());
         let model = ModelServer::start().await;
-        let server = Server::start(&[
-            ("DATABASE_URL", &url),
+        let shared = [
+            ("DATABASE_URL", url.as_str()),
             ("DATABASE_CONNECTIONS", "4"),
             ("OPENAI_BASE_URL", &model.base),
             ("OPENAI_MODEL", "stand-in"),
-            ("MEMORYCHAT_WORKERS", "0"),
-        ])
-        .await;
+        ];
+        let server = Server::start(&[&shared, own].concat()).await;
         Some(Self {
             postgres: Arc::new(postgres),
             wire,
@@ -225,6 +229,85 @@ async fn a_request_that_a_deadlock_has_aborted_is_done_again() {
     let deadlocks = "(select sum(deadlocks) from pg_stat_database)";
     let check = format!("do $$ begin assert {deadlocks} = 1, {deadlocks}; end $$");
     stage.postgres.run(&check);
+}
+
+/// Everybody changes a session that is locked, again and again: all connections of the requests wait.
+async fn flood(ada: &Caller, session: &str, done: &AtomicBool) {
+    let path = format!("/api/v1/sessions/{session}");
+    let body = json!({"privacy_mode": "pause_memories"});
+    while !done.load(Ordering::SeqCst) {
+        let asked = Instant::now();
+        let calls = (0..16).map(|_| ada.patch(&path, &body));
+        for answer in futures::future::join_all(calls).await {
+            answer.is_problem(503, "store_busy");
+            assert!(answer.headers.contains_key("retry-after"));
+        }
+        // Two seconds for a connection to know the caller, as much for another one, and for the lock.
+        assert!(asked.elapsed() < Duration::from_secs(12), "a bounded wait");
+    }
+}
+
+#[tokio::test]
+async fn a_server_whose_connections_are_all_in_use_says_so_stays_up_and_works_on() {
+    let Some(stage) = Stage::set_with(&[("MEMORYCHAT_WORKERS", "1")]).await else {
+        return;
+    };
+    let ada = stage.server.sign_up("ada").await;
+    let session = ada.session("normal").await;
+    // Another server, on the same database, gives the workers of the first one something to do.
+    let url = stage.postgres.url().replace("postgres@", "mc_login@");
+    let other = Server::start(&[
+        ("DATABASE_URL", &url),
+        ("OPENAI_BASE_URL", &stage.model.base),
+        ("OPENAI_MODEL", "stand-in"),
+        ("MEMORYCHAT_WORKERS", "0"),
+    ])
+    .await;
+    let bob = other.sign_up("bob").await;
+    let (profile, his) = (bob.default_profile().await, bob.session("normal").await);
+
+    let lock = Database::connect(stage.postgres.url()).await;
+    let lock = lock.expect("the database").begin().await.expect("begun");
+    let sql = format!("select 1 from mc.chat_sessions where id = '{session}' for update");
+    lock.execute_unprepared(&sql).await.expect("locked");
+    let done = AtomicBool::new(false);
+    let meanwhile = async {
+        bob.chat(&his, "My dog is called Rex.").await;
+        bob.wait_for_memories(&profile, 1).await;
+        // Indexed too: nothing is left to be done.
+        let nothing_left = async {
+            while !bob
+                .get("/metrics")
+                .await
+                .text
+                .contains("\njobs_pending 0\n")
+            {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let indexed = tokio::time::timeout(Duration::from_mins(1), nothing_left).await;
+        indexed.expect("the workers go on");
+        let nobody = stage.server.anonymous();
+        for _ in 0..10 {
+            nobody.get("/healthz").await.expect_ok();
+            let ready = nobody.get("/readyz").await.expect(StatusCode::OK);
+            for part in ["database", "memory_index"] {
+                assert_eq!(ready["checks"][part]["ok"], true, "{ready}");
+            }
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        done.store(true, Ordering::SeqCst);
+    };
+    tokio::join!(flood(&ada, &session, &done), meanwhile);
+    let log = String::from_utf8_lossy(&stage.server.log()).into_owned();
+    assert!(log.contains("no free connection"), "{log}");
+
+    lock.commit().await.expect("released");
+    let body = json!({"privacy_mode": "pause_memories"});
+    let changed = ada
+        .patch(&format!("/api/v1/sessions/{session}"), &body)
+        .await;
+    changed.expect_ok();
 }
 
 #[tokio::test]

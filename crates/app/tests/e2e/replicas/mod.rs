@@ -3,6 +3,7 @@
 mod accounts;
 mod drain;
 mod jobs;
+mod proxy;
 mod turns;
 
 use std::process::{Child, Command, Stdio};
