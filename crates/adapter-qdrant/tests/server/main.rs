@@ -4,6 +4,7 @@
 
 mod contract;
 mod faults;
+mod layout;
 mod recovery;
 mod spaces;
 mod world;
