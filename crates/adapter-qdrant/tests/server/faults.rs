@@ -71,6 +71,7 @@ async fn a_write_does_not_wait_for_ever_either() {
         ..QdrantConfig::new(world.server.url())
     };
     let index = QdrantMemoryIndex::new(config).unwrap();
+    index.space().await.unwrap(); // It knows by now where to write.
     world.server.break_down(Misbehaviour::Hang);
     let grant = LearnGrant::by_owner(&profile);
     let written = index.upsert(&grant, vec![IndexEntry::of(&memory, None)]);
