@@ -136,24 +136,27 @@ async fn searches_and_writes_go_on_during_a_rebuild_and_nothing_is_lost() {
     let same = Gated::new(&HashEmbedder::new().space().model);
     let gate = same.gate.lock().await;
     let tool = reindexer(&world, index_on(&world.server), same.clone());
-    let rebuild = tokio::spawn(async move { tool.rebuild(|_| ()).await });
-    same.asked.notified().await;
-    let both = ["memorychat-1", "memorychat-2"];
-    assert_eq!(world.server.collections(), both, "it has read the rows");
-    assert_eq!(world.found(&profile, "Rex").await[0], kept.id);
-    let new = Memory {
-        content: content("My parrot is called Coco."),
-        version: 2,
-        ..changed.clone()
+    let meanwhile = async {
+        same.asked.notified().await;
+        let both = ["memorychat-1", "memorychat-2"];
+        assert_eq!(world.server.collections(), both, "it has read the rows");
+        assert_eq!(world.found(&profile, "Rex").await[0], kept.id);
+        let new = Memory {
+            content: content("My parrot is called Coco."),
+            version: 2,
+            ..changed.clone()
+        };
+        world.change_row(&profile, &new).await;
+        world.delete_row(&deleted).await;
+        world.enqueue(&deleted).await;
+        let added = world.learned(&profile, "My fish is called Blub.").await;
+        world.run_jobs().await;
+        assert_eq!(world.found(&profile, "fish").await[0], added.id);
+        drop(gate);
+        added
     };
-    world.change_row(&profile, &new).await;
-    world.delete_row(&deleted).await;
-    world.enqueue(&deleted).await;
-    let added = world.learned(&profile, "My fish is called Blub.").await;
-    world.run_jobs().await;
-    assert_eq!(world.found(&profile, "fish").await[0], added.id);
-    drop(gate);
-    rebuild.await.unwrap().unwrap();
+    let (rebuilt, added) = tokio::join!(tool.rebuild(|_| ()), meanwhile);
+    rebuilt.unwrap();
 
     assert_eq!(world.server.collections(), ["memorychat-2"]);
     world.run_jobs().await;
