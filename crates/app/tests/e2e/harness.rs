@@ -155,8 +155,14 @@ impl Server {
     }
 
     /// Kills it and starts it again on the same data folder.
-    pub(crate) async fn restart_after_kill(mut self) -> Self {
+    pub(crate) async fn restart_after_kill(self) -> Self {
+        self.restart_with(&[]).await
+    }
+
+    /// The same with some more settings, or others.
+    pub(crate) async fn restart_with(mut self, changed: &[(&str, &str)]) -> Self {
         self.kill();
+        self.settings.extend(owned(changed));
         let data = std::mem::replace(&mut self.data, tempfile::tempdir().expect("folder"));
         let (settings, postgres) = (self.settings.clone(), self.postgres.clone());
         let qdrant = self.qdrant.take();
