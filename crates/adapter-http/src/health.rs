@@ -1,14 +1,18 @@
 //! Is the process alive, is it ready, and how busy is it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Data, Json};
 use actix_web::{HttpResponse, get};
 use domain::health::Probe;
-use futures::future::join_all;
+use futures::FutureExt;
+use futures::future::{Shared, join_all};
 use serde::Serialize;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -19,6 +23,9 @@ use crate::{Api, Drain, Problem};
 
 /// Nobody who looks after a server waits longer.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What was found answers for so long: anybody may ask, and each look costs the parts something.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// Registers the routes of this module.
 pub(crate) fn configure(config: &mut ServiceConfig) {
@@ -44,7 +51,7 @@ pub(crate) struct ReadyResponse {
 }
 
 /// How one dependency is.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 pub(crate) struct Check {
     /// Does it work?
     ok: bool,
@@ -68,7 +75,7 @@ async fn healthz() -> Json<HealthResponse> {
 
 /// Is the service ready?
 ///
-/// Looks at every dependency. One that is not required is reported, and changes nothing.
+/// Looks at every dependency, at most once a second. One that is not required is reported, and changes nothing.
 #[utoipa::path(
     operation_id = "getReadiness", tag = tags::OPERATIONS, security(()),
     responses(
@@ -77,12 +84,13 @@ async fn healthz() -> Json<HealthResponse> {
     )
 )]
 #[get("/readyz")]
-async fn readyz(api: Data<Api>, drain: Data<Drain>) -> HttpResponse {
-    let probes = api.probes.iter();
-    let checks: BTreeMap<_, _> = join_all(probes.map(|probe| look(&**probe)))
-        .await
-        .into_iter()
-        .collect();
+async fn readyz(
+    api: Data<Api>,
+    looks: Data<Looks>,
+    drain: Data<Drain>,
+) -> Result<HttpResponse, Problem> {
+    let cut_off = |_| Problem::internal("nobody looked to the end");
+    let checks = looks.newest(&api).await.map_err(cut_off)?;
     let broken = checks.values().any(|check| check.required && !check.ok);
     let (mut answer, status) = if drain.has_begun() {
         (HttpResponse::ServiceUnavailable(), "shutting_down")
@@ -91,13 +99,55 @@ async fn readyz(api: Data<Api>, drain: Data<Drain>) -> HttpResponse {
     } else {
         (HttpResponse::Ok(), "ready")
     };
-    answer.json(ReadyResponse { status, checks })
+    Ok(answer.json(ReadyResponse { status, checks }))
+}
+
+type Checks = BTreeMap<&'static str, Check>;
+
+/// What was found about the dependencies: one look at a time, however many ask.
+#[derive(Default)]
+pub(crate) struct Looks(Mutex<Option<Look>>);
+
+struct Look {
+    begun: Instant,
+    found: Shared<oneshot::Receiver<Checks>>,
+}
+
+impl Looks {
+    /// What the newest look found, or will find.
+    fn newest(&self, api: &Api) -> Shared<oneshot::Receiver<Checks>> {
+        let mut newest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(look) = &*newest
+            && (look.begun.elapsed() < FRESH || look.found.peek().is_none())
+        {
+            return look.found.clone();
+        }
+        let (tell, found) = oneshot::channel();
+        let (begun, found) = (Instant::now(), found.shared());
+        let probes = api.probes.clone();
+        // In a task, so that it comes to its end although whoever asked has left.
+        let task = async move {
+            let _ = tell.send(look_at(probes).await);
+        };
+        api.tasks.spawn(task.boxed());
+        let answer = found.clone();
+        *newest = Some(Look { begun, found });
+        answer
+    }
+}
+
+async fn look_at(probes: Vec<Arc<dyn Probe>>) -> Checks {
+    let checks = probes.iter().map(|probe| look(&**probe));
+    join_all(checks).await.into_iter().collect()
 }
 
 async fn look(probe: &dyn Probe) -> (&'static str, Check) {
-    let (ok, detail) = match timeout(PATIENCE, probe.check()).await {
-        Ok(Ok(found)) => (true, found),
-        Ok(Err(ailment)) => (false, ailment.to_string()),
+    // A look that panicked must not be the last one.
+    let looked = AssertUnwindSafe(probe.check()).catch_unwind();
+    let (ok, detail) = match timeout(PATIENCE, looked).await {
+        Ok(Ok(Ok(found))) => (true, found),
+        Ok(Ok(Err(ailment))) => (false, ailment.to_string()),
+        Ok(Err(_)) => (false, "could not be looked at".to_owned()),
         Err(_) => (false, "does not answer".to_owned()),
     };
     let required = probe.required();

@@ -40,6 +40,7 @@ mod shutdown;
 mod sse;
 mod streams;
 mod tasks;
+mod turn_places;
 mod turn_task;
 
 use std::sync::Arc;

@@ -17,6 +17,7 @@ pub(crate) struct Metrics {
     jobs_pending: IntGauge,
     jobs_dead: IntGauge,
     streams: IntGauge,
+    running: IntGauge,
     limits_alone: IntCounter,
     log_lines_dropped: IntGauge,
 }
@@ -44,6 +45,10 @@ impl Metrics {
             jobs_pending: IntGauge::new("jobs_pending", "Jobs waiting or running.")?,
             jobs_dead: IntGauge::new("jobs_dead", "Jobs given up.")?,
             streams: IntGauge::new("streams_open", "Answers being streamed.")?,
+            running: IntGauge::new(
+                "turns_running",
+                "Turns being answered, also those that nobody listens to.",
+            )?,
             limits_alone: IntCounter::new(
                 "limits_counted_alone_total",
                 "Calls counted in this process alone, because the shared counts cannot be reached.",
@@ -60,6 +65,7 @@ impl Metrics {
         registry.register(Box::new(metrics.jobs_pending.clone()))?;
         registry.register(Box::new(metrics.jobs_dead.clone()))?;
         registry.register(Box::new(metrics.streams.clone()))?;
+        registry.register(Box::new(metrics.running.clone()))?;
         registry.register(Box::new(metrics.limits_alone.clone()))?;
         registry.register(Box::new(metrics.log_lines_dropped.clone()))?;
         Ok(metrics)
@@ -89,6 +95,11 @@ impl Metrics {
     /// Answers being streamed right now.
     pub(crate) fn streams(&self) -> &IntGauge {
         &self.streams
+    }
+
+    /// Turns being answered right now.
+    pub(crate) fn running(&self) -> &IntGauge {
+        &self.running
     }
 
     /// How much work the queue holds.

@@ -15,10 +15,12 @@ use utoipa::openapi::OpenApi;
 use utoipa_actix_web::AppExt;
 
 use crate::docs::Document;
+use crate::health::Looks;
 use crate::metrics::Metrics;
 use crate::observe::observe;
 use crate::rate_limit::Limits;
 use crate::streams::Streams;
+use crate::turn_places::TurnPlaces;
 use crate::{Api, Drain, HttpSettings, Problem, docs, headers, routes};
 
 /// A client that sends nothing is let go after this time.
@@ -75,6 +77,8 @@ struct Shared {
     metrics: Data<Metrics>,
     limits: Data<Limits>,
     streams: Data<Streams>,
+    places: Data<TurnPlaces>,
+    looks: Data<Looks>,
     document: Data<Document>,
     methods: Data<Methods>,
     drain: Data<Drain>,
@@ -85,12 +89,15 @@ impl Shared {
         let metrics = Metrics::new().map_err(io::Error::other)?;
         let limits = Limits::new(&settings, api.limiter.clone(), metrics.clone());
         let streams = Streams::new(settings.max_streams_per_user, metrics.streams().clone());
+        let places = TurnPlaces::new(settings.max_turns, metrics.running().clone());
         Ok(Self {
             api: Data::new(api),
             limits: Data::new(limits),
             settings: Data::new(settings),
             metrics: Data::new(metrics),
             streams: Data::new(streams),
+            places: Data::new(places),
+            looks: Data::new(Looks::default()),
             document: Data::new(Document::new()?),
             methods: Data::new(Methods::of(&crate::openapi())),
             drain: Data::new(drain),
@@ -119,6 +126,8 @@ impl Shared {
             .app_data(self.metrics.clone())
             .app_data(self.limits.clone())
             .app_data(self.streams.clone())
+            .app_data(self.places.clone())
+            .app_data(self.looks.clone())
             .app_data(self.document.clone())
             .app_data(self.methods.clone())
             .app_data(self.drain.clone())

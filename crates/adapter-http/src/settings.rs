@@ -25,6 +25,8 @@ pub struct HttpSettings {
     pub trusted_proxies: Vec<IpAddr>,
     /// Streams that one user may have open at once.
     pub max_streams_per_user: usize,
+    /// Turns that are answered at once, whoever asks; more are refused.
+    pub max_turns: usize,
     /// How long open requests may take to end once the server stops.
     pub shutdown_timeout: Duration,
 }
@@ -42,6 +44,7 @@ impl Default for HttpSettings {
             workers: None,
             trusted_proxies: Vec::new(),
             max_streams_per_user: 16,
+            max_turns: 512,
             shutdown_timeout: Duration::from_secs(30),
         }
     }

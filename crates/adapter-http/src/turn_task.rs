@@ -19,6 +19,7 @@ use tracing::Instrument;
 
 use crate::Api;
 use crate::metrics::Metrics;
+use crate::turn_places::TurnPlace;
 
 /// So many events may wait for a slow client before the turn waits for it too.
 const BUFFER: usize = 32;
@@ -41,16 +42,21 @@ pub(crate) type TurnEvents = mpsc::Receiver<TurnEvent>;
 
 type Start = oneshot::Sender<Result<TurnEvents, ChatError>>;
 
-/// Starts a turn. It resolves once the model has begun to answer, so every refusal before that is an
-/// error here.
+/// Starts a turn, which keeps its place to its end. It resolves once the model has begun to answer, so
+/// every refusal before that is an error here.
 pub(crate) async fn begin(
     api: Arc<Api>,
     metrics: Metrics,
     asked: Asked,
+    place: TurnPlace,
 ) -> Result<TurnEvents, ChatError> {
     let (start, started) = oneshot::channel();
     let tasks = Arc::clone(&api.tasks);
-    tasks.spawn(Box::pin(run(api, metrics, asked, start).in_current_span()));
+    let turn = async move {
+        run(api, metrics, asked, start).await;
+        drop(place);
+    };
+    tasks.spawn(Box::pin(turn.in_current_span()));
     // The task can only be gone when the whole process is going.
     started.await.unwrap_or_else(|_| Err(broken_off()))
 }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{
@@ -10,11 +11,15 @@ use redis::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout_at};
 
 use crate::persistence::{self, Persistence};
 
-/// Longest wait for a connection.
+/// Longest wait for a connection, of the one call that makes it.
 const CONNECT: Duration = Duration::from_secs(1);
+/// Others wait until an attempt is this old: a Redis that is well has answered by then, and for one
+/// that is not there nobody else waits.
+const GLANCE: Duration = Duration::from_millis(50);
 /// Longest wait for an answer.
 const ANSWER: Duration = Duration::from_millis(500);
 /// After a failure nobody tries again for this long: a Redis that is away must not slow every call.
@@ -87,7 +92,9 @@ pub struct RedisServer {
     client: Client,
     allow_persistence: bool,
     prefix: String,
-    link: Mutex<Link>,
+    link: std::sync::Mutex<Link>,
+    /// Held by the one call that makes a connection.
+    attempt: Mutex<()>,
     told: AtomicBool,
 }
 
@@ -97,6 +104,14 @@ struct Link {
     /// Which connection it is, so that only its own failure ends it.
     generation: u64,
     paused_until: Option<Instant>,
+    /// When the last attempt to connect began.
+    begun: Option<Instant>,
+}
+
+/// An answer, and whether the script may have run before the run that gave it.
+pub(crate) struct Ran<T> {
+    pub(crate) answer: T,
+    pub(crate) repeated: bool,
 }
 
 impl RedisServer {
@@ -109,7 +124,8 @@ impl RedisServer {
             client,
             allow_persistence: config.allow_persistence,
             prefix: config.prefix.clone(),
-            link: Mutex::default(),
+            link: std::sync::Mutex::default(),
+            attempt: Mutex::default(),
             told: AtomicBool::new(false),
         })
     }
@@ -135,20 +151,21 @@ impl RedisServer {
         &self,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, RedisFailure> {
-        let (mut connection, generation) = self.connection().await?;
-        let error = match script.invoke_async(&mut connection).await {
-            Ok(answer) => return Ok(answer),
-            Err(error) => error,
-        };
-        if !self.gave_up(generation, &error).await {
-            return Err(error.into());
-        }
-        let (mut connection, generation) = self.connection().await?;
-        match script.invoke_async(&mut connection).await {
-            Ok(answer) => Ok(answer),
-            Err(error) => {
-                self.gave_up(generation, &error).await;
-                Err(error.into())
+        Ok(self.run_telling(script).await?.answer)
+    }
+
+    /// The same, for scripts whose second run answers otherwise than the first.
+    pub(crate) async fn run_telling<T: FromRedisValue>(
+        &self,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<Ran<T>, RedisFailure> {
+        let mut repeated = false;
+        loop {
+            let (mut connection, generation) = self.connection().await?;
+            match script.invoke_async(&mut connection).await {
+                Ok(answer) => return Ok(Ran { answer, repeated }),
+                Err(error) if self.gave_up(generation, &error) && !repeated => repeated = true,
+                Err(error) => return Err(error.into()),
             }
         }
     }
@@ -163,24 +180,29 @@ impl RedisServer {
         match looked {
             Ok(found) => Ok((connection, found)),
             Err(failure) => {
-                self.drop_connection(generation).await;
+                self.drop_connection(generation);
                 Err(failure)
             }
         }
     }
 
+    /// The connection, or a new one. One call at a time makes it.
     async fn connection(&self) -> Result<(MultiplexedConnection, u64), RedisFailure> {
-        let mut link = self.link.lock().await;
-        if let Some(connection) = &link.connection {
-            return Ok((connection.clone(), link.generation));
+        if let Some(known) = self.known()? {
+            return Ok(known);
         }
-        if link
-            .paused_until
-            .is_some_and(|until| until > Instant::now())
-        {
-            return Err(RedisFailure::Pausing);
+        let begun = self.link().begun;
+        let patience = begun.unwrap_or_else(Instant::now) + GLANCE;
+        let attempt = timeout_at(patience, self.attempt.lock()).await;
+        let _attempt = attempt.map_err(|_| RedisFailure::Pausing)?;
+        // Whoever held it before may have made one, or failed.
+        if let Some(known) = self.known()? {
+            return Ok(known);
         }
-        match self.open().await {
+        self.link().begun = Some(Instant::now());
+        let opened = self.open().await;
+        let mut link = self.link();
+        match opened {
             Ok(connection) => {
                 link.generation += 1;
                 link.connection = Some(connection.clone());
@@ -191,6 +213,22 @@ impl RedisServer {
                 Err(failure)
             }
         }
+    }
+
+    /// The connection, if there is one; an error while Redis is left alone.
+    fn known(&self) -> Result<Option<(MultiplexedConnection, u64)>, RedisFailure> {
+        let link = self.link();
+        if let Some(connection) = &link.connection {
+            return Ok(Some((connection.clone(), link.generation)));
+        }
+        match link.paused_until {
+            Some(until) if until > Instant::now() => Err(RedisFailure::Pausing),
+            _ => Ok(None),
+        }
+    }
+
+    fn link(&self) -> MutexGuard<'_, Link> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn open(&self) -> Result<MultiplexedConnection, RedisFailure> {
@@ -239,21 +277,20 @@ impl RedisServer {
     }
 
     /// Ends a connection that failed, and tells whether a new one is worth a try at once.
-    async fn gave_up(&self, generation: u64, error: &RedisError) -> bool {
+    fn gave_up(&self, generation: u64, error: &RedisError) -> bool {
         if !error.is_io_error() && !error.is_unrecoverable_error() {
             return false;
         }
-        self.drop_connection(generation).await;
+        self.drop_connection(generation);
         if error.is_timeout() {
-            let mut link = self.link.lock().await;
-            link.paused_until = Some(Instant::now() + PAUSE);
+            self.link().paused_until = Some(Instant::now() + PAUSE);
             return false;
         }
         true
     }
 
-    async fn drop_connection(&self, generation: u64) {
-        let mut link = self.link.lock().await;
+    fn drop_connection(&self, generation: u64) {
+        let mut link = self.link();
         if link.generation == generation {
             link.connection = None;
         }

@@ -1,6 +1,7 @@
 //! What happens when Redis is away, slow, locked, or writes to a disk.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::net::TcpListener;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,6 +14,8 @@ use domain::ids::UserId;
 use domain::limits::{Counted, RateLimiter, Taken};
 use domain::privacy::PrivacyMode;
 use domain::session::{EphemeralLimits, Session, TranscriptCache, TranscriptError};
+use futures::future::join_all;
+use testkit::cutter::{Cut, Cutter};
 use testkit::fakes::FixedClock;
 use testkit::fixtures::{a_message, a_session, fresh_id};
 use testkit::redis_server::{IN_MEMORY, Redis};
@@ -184,6 +187,52 @@ async fn a_redis_that_hangs_costs_one_wait_and_not_one_per_call() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("it never came back");
+}
+
+#[tokio::test]
+async fn while_one_call_waits_for_a_redis_that_is_silent_no_other_does() {
+    // The connection is made, and nothing ever answers.
+    let silent = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let config = RedisConfig::new(format!("redis://127.0.0.1:{port}/"));
+    let server = Arc::new(RedisServer::new(&config).unwrap());
+    let limiter = RedisLimiter::new(Arc::clone(&server), &[7; 64]);
+    let turns = turns(&server, Duration::from_hours(1));
+    let somebody = Counted::CallsOf(UserId::new(fresh_id()));
+    let session = a_hidden_session();
+    let others = async {
+        for _ in 0..3 {
+            let takes = (0..50).map(|_| limiter.take(&somebody, NonZeroU32::MIN));
+            assert!(join_all(takes).await.iter().all(Result::is_err));
+            assert!(is_unavailable(&turns.find(session.user, session.id).await));
+        }
+    };
+    tokio::select! {
+        biased;
+        _ = limiter.take(&somebody, NonZeroU32::MIN) => panic!("the others waited for it"),
+        () = others => {}
+    }
+    silent.set_nonblocking(true).unwrap();
+    assert!(silent.accept().is_ok());
+    assert!(silent.accept().is_err(), "one attempt at a time");
+}
+
+#[tokio::test]
+async fn a_session_whose_end_was_not_heard_of_was_there() {
+    let Some(redis) = Redis::start() else { return };
+    let wire = Cutter::on(redis.port(), b"EVALSHA");
+    let config = RedisConfig::new(format!("redis://127.0.0.1:{}/", wire.port()));
+    let server = Arc::new(RedisServer::new(&config).unwrap());
+    let turns = turns(&server, Duration::from_hours(1));
+    let (known, session) = (a_hidden_session(), a_hidden_session());
+    for session in [&known, &session] {
+        turns.put(session.clone()).await.unwrap();
+    }
+    assert!(turns.remove(known.user, known.id).await.unwrap());
+    wire.cut(0, Cut::After);
+    assert!(turns.remove(session.user, session.id).await.unwrap());
+    assert_eq!(wire.cuts(), 1);
+    assert!(!turns.remove(session.user, session.id).await.unwrap());
 }
 
 #[tokio::test]

@@ -63,6 +63,8 @@ pub(crate) struct Pools {
     pub(crate) writer: DatabaseConnection,
     pub(crate) readers: DatabaseConnection,
     pub(crate) workers: DatabaseConnection,
+    /// One connection, for looking how the database is.
+    pub(crate) probes: DatabaseConnection,
 }
 
 /// Opens the database that the address names.
@@ -107,15 +109,18 @@ async fn open_sqlite(config: &SqlConfig) -> Result<Pools, StoreError> {
         .connect_with(options.clone())
         .await
         .map_err(|error| sqlx_error(&error))?;
+    let reading = options.pragma("query_only", "ON");
     let readers = pool::<Sqlite>(config, config.connections.saturating_sub(1).max(1))
-        .connect_with(options.pragma("query_only", "ON"))
+        .connect_with(reading.clone())
         .await
         .map_err(|error| sqlx_error(&error))?;
+    let probes = pool::<Sqlite>(config, 1).connect_lazy_with(reading);
     let writer = DatabaseConnection::from(writer);
     Ok(Pools {
         writer: writer.clone(),
         readers: readers.into(),
         workers: writer,
+        probes: probes.into(),
     })
 }
 

@@ -19,6 +19,7 @@ pub struct SqlStore {
     pub(crate) writer: DatabaseConnection,
     pub(crate) readers: DatabaseConnection,
     workers: DatabaseConnection,
+    probes: DatabaseConnection,
     role: Role,
 }
 
@@ -31,11 +32,13 @@ impl SqlStore {
             writer,
             readers,
             workers,
+            probes,
         } = open(config).await?;
         Ok(Self {
             writer,
             readers,
             workers,
+            probes,
             role: Role::App,
         })
     }
@@ -50,7 +53,21 @@ impl SqlStore {
             writer: self.workers.clone(),
             readers: self.workers.clone(),
             workers: self.workers.clone(),
+            probes: self.probes.clone(),
             role: Role::Worker,
+        }
+    }
+
+    /// The same database by a connection of its own, for looking how it is: a pool that requests have
+    /// used up says nothing about the database.
+    #[must_use]
+    pub fn for_probes(&self) -> Self {
+        Self {
+            writer: self.probes.clone(),
+            readers: self.probes.clone(),
+            workers: self.probes.clone(),
+            probes: self.probes.clone(),
+            role: Role::App,
         }
     }
 
@@ -88,7 +105,7 @@ impl SqlStore {
 
     /// Finishes what runs and closes all connections.
     pub async fn close(&self) -> Result<(), StoreError> {
-        for pool in [&self.readers, &self.workers, &self.writer] {
+        for pool in [&self.readers, &self.workers, &self.probes, &self.writer] {
             pool.close_by_ref().await.map_err(store_error)?;
         }
         Ok(())

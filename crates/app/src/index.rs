@@ -12,7 +12,7 @@ use domain::memory::{Embedder, IndexError, MemoryIndex};
 use tracing::warn;
 
 use crate::probes::{IndexPlace, IndexProbe};
-use crate::settings::Settings;
+use crate::settings::{Settings, place as shown};
 use crate::wiring::Parts;
 
 /// Memory that the embedded index may use for vectors, in bytes.
@@ -20,8 +20,10 @@ const INDEX_CACHE_BYTES: u64 = 256 * 1024 * 1024;
 
 /// The index in use.
 pub struct ChosenIndex {
-    /// The index.
+    /// The index, for the requests.
     pub index: Arc<dyn MemoryIndex>,
+    /// The same for the workers.
+    pub for_workers: Arc<dyn MemoryIndex>,
     /// How it is.
     pub probe: Arc<dyn Probe>,
     /// One line about it.
@@ -37,33 +39,51 @@ pub fn choose(
     // Known before the index is asked for its own, so that nothing of another model is ever mixed in.
     let space = embedder.map(|embedder| embedder.space().clone());
     let chosen = (&settings.qdrant_folder, &settings.qdrant);
-    let (index, place, line): (Arc<dyn MemoryIndex>, _, _) = match chosen {
+    let [index, for_workers, for_probes]: [Arc<dyn MemoryIndex>; 3];
+    let (place, line) = match chosen {
         #[cfg(feature = "embedded-qdrant")]
         (Some(folder), _) => {
-            let index = EdgeMemoryIndex::new(folder);
-            index.expect(space);
+            let engine = EdgeMemoryIndex::new(folder);
+            engine.expect(space);
+            [index, for_workers, for_probes] = everywhere(engine.clone());
             let line = format!("Qdrant's engine in this process, {}", folder.display());
-            (Arc::new(index.clone()), IndexPlace::Engine(index), line)
+            (IndexPlace::Engine(engine), line)
         }
         (_, Some(config)) => {
-            let index = QdrantMemoryIndex::new(config.clone())
+            let server = QdrantMemoryIndex::new(config.clone())
                 .context("the Qdrant server cannot be used; look at QDRANT_URL")?;
-            index.expect(space);
-            let line = format!("Qdrant at {}, collection {}", config.url, config.collection);
-            (Arc::new(index.clone()), IndexPlace::Qdrant(index), line)
+            server.expect(space);
+            [index, for_workers, for_probes] = everywhere(server.clone());
+            let at = shown(&config.url);
+            let line = format!("Qdrant at {at}, collection {}", config.collection);
+            (IndexPlace::Qdrant(server), line)
         }
-        (_, None) => (
-            Arc::new(SqlMemoryIndex::new(store, INDEX_CACHE_BYTES)),
-            IndexPlace::Embedded,
-            "embedded, in the database".to_owned(),
-        ),
+        (_, None) => {
+            // Nobody waits for the connections of somebody else.
+            let rows = SqlMemoryIndex::new(store, INDEX_CACHE_BYTES);
+            for_workers = Arc::new(rows.through(&store.for_workers()));
+            for_probes = Arc::new(rows.through(&store.for_probes()));
+            index = Arc::new(rows);
+            (IndexPlace::Embedded, "embedded, in the database".to_owned())
+        }
     };
     let probe = Arc::new(IndexProbe {
-        index: Arc::clone(&index),
+        index: for_probes,
         place,
         embedder: embedder.cloned(),
     });
-    Ok(ChosenIndex { index, probe, line })
+    Ok(ChosenIndex {
+        index,
+        for_workers,
+        probe,
+        line,
+    })
+}
+
+/// One index for everybody.
+fn everywhere(index: impl MemoryIndex + 'static) -> [Arc<dyn MemoryIndex>; 3] {
+    let index: Arc<dyn MemoryIndex> = Arc::new(index);
+    std::array::from_fn(|_| Arc::clone(&index))
 }
 
 /// Checks at start that the index is of the embedding model in use. A Qdrant server that does not answer

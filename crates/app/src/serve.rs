@@ -19,7 +19,8 @@ use crate::index;
 use crate::models;
 use crate::say;
 use crate::settings::Settings;
-use crate::stop::{Stop, signalled};
+use crate::signals::{Hangups, signalled};
+use crate::stop::Stop;
 use crate::tasks::Tasks;
 use crate::wiring::{self, Parts};
 use crate::worker;
@@ -63,7 +64,8 @@ impl Application {
         let address = listener.local_addr()?;
         let tasks = Tasks::new(Handle::current());
         let stop = Stop::default();
-        let api = parts.api(settings, Arc::new(tasks.clone()), stop.clone())?;
+        let (accounts, supabase) = parts.accounts(settings)?;
+        let api = parts.api(settings, Arc::new(tasks.clone()), accounts, stop.clone())?;
         parts.shared.compare().await;
         let running = adapter_http::serve(listener, api, http_settings(settings))?;
 
@@ -73,6 +75,10 @@ impl Application {
             settings.stale_after,
             stop.clone(),
         ));
+        if let Some(supabase) = supabase {
+            let hangups = Hangups::listen().context("SIGHUP cannot be heard")?;
+            workers.spawn(identity::forget_at_hangup(supabase, hangups, stop.clone()));
+        }
         Ok(Self {
             address,
             running,
@@ -229,6 +235,7 @@ fn http_settings(settings: &Settings) -> HttpSettings {
         rate_limit: api.rate_limit,
         login_limit: api.login_limit.unwrap_or(0),
         max_streams_per_user: 64,
+        max_turns: api.max_turns,
         trusted_proxies: api.trusted_proxies.clone(),
         shutdown_timeout: settings.drain + LINGER,
         ..HttpSettings::default()

@@ -6,6 +6,8 @@ use anyhow::{Result, bail};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::signals::signalled;
+
 /// How long what was cut off may take to store what there is of it.
 const LAST_WORDS: Duration = Duration::from_secs(4);
 
@@ -58,20 +60,4 @@ impl Stop {
             signal = signalled() => bail!("ended at once by {signal}"),
         }
     }
-}
-
-/// Resolves at SIGINT or SIGTERM.
-pub async fn signalled() -> &'static str {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            return tokio::select! {
-                _ = tokio::signal::ctrl_c() => "SIGINT",
-                _ = terminate.recv() => "SIGTERM",
-            };
-        }
-    }
-    let _ = tokio::signal::ctrl_c().await;
-    "SIGINT"
 }

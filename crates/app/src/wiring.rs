@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use adapter_auth::{
-    BcryptConfig, BcryptHasher, JwtAuthority, JwtConfig, SigningSecret, TokenAlgorithm,
+    BcryptConfig, BcryptHasher, JwtAuthority, JwtConfig, SigningSecret, SupabaseIdentity,
+    TokenAlgorithm,
 };
 use adapter_http::{Api, TaskSpawner};
 use adapter_sql::SqlStore;
 use anyhow::{Context, Result, bail};
-use domain::account::{AccountService, LocalIdentity, LocalIdentityConfig};
+use domain::account::{AccountService, IdentityProvider, LocalIdentity, LocalIdentityConfig};
 use domain::chat::{TurnConfig, TurnService};
 use domain::clock::{Clock, IdGenerator};
 use domain::health::Probe;
@@ -39,6 +40,8 @@ pub struct Parts {
     pub worker_store: SqlStore,
     /// The memory index.
     pub index: Arc<dyn MemoryIndex>,
+    /// The same as the workers see it.
+    pub worker_index: Arc<dyn MemoryIndex>,
     /// How the index is.
     pub index_probe: Arc<dyn Probe>,
     /// One line about the index.
@@ -59,13 +62,19 @@ impl Parts {
     pub fn new(settings: &Settings, store: SqlStore, models: ChosenModels) -> Result<Self> {
         let worker_store = store.for_workers();
         let chosen = index::choose(settings, &store, models.embedder.as_ref())?;
-        let ChosenIndex { index, probe, line } = chosen;
+        let ChosenIndex {
+            index,
+            for_workers: worker_index,
+            probe,
+            line,
+        } = chosen;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn IdGenerator> = Arc::new(TimeOrderedIds);
         Ok(Self {
             store,
             worker_store,
             index,
+            worker_index,
             index_probe: probe,
             index_line: line,
             models,
@@ -76,10 +85,10 @@ impl Parts {
         })
     }
 
-    fn indexer(&self, store: &SqlStore) -> Arc<Indexer> {
+    fn indexer(&self, store: &SqlStore, index: &Arc<dyn MemoryIndex>) -> Arc<Indexer> {
         Arc::new(Indexer::new(
             Arc::new(store.clone()),
-            Arc::clone(&self.index),
+            Arc::clone(index),
             self.models.embedder.clone(),
         ))
     }
@@ -94,7 +103,7 @@ impl Parts {
     pub fn probes(&self, settings: &Settings) -> Result<Vec<Arc<dyn Probe>>> {
         let mut probes: Vec<Arc<dyn Probe>> = vec![
             Arc::new(DatabaseProbe {
-                store: self.store.clone(),
+                store: self.store.for_probes(),
             }),
             Arc::clone(&self.index_probe),
             self.shared.probe(),
@@ -105,7 +114,13 @@ impl Parts {
     }
 
     /// The use cases, for the REST API.
-    pub fn api(&self, settings: &Settings, tasks: Arc<dyn TaskSpawner>, stop: Stop) -> Result<Api> {
+    pub fn api(
+        &self,
+        settings: &Settings,
+        tasks: Arc<dyn TaskSpawner>,
+        accounts: AccountService,
+        stop: Stop,
+    ) -> Result<Api> {
         let store = Arc::new(self.store.clone());
         let signal: Arc<dyn WorkSignal> = Arc::new(self.bell.clone());
         let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
@@ -120,7 +135,7 @@ impl Parts {
             turns.instructions.clone_from(instructions);
         }
         Ok(Api {
-            accounts: self.accounts(settings)?,
+            accounts,
             profiles: ProfileService::new(
                 store.clone(),
                 Arc::clone(&self.index),
@@ -139,7 +154,7 @@ impl Parts {
             memories: MemoryService::new(
                 store.clone(),
                 Arc::clone(&self.index),
-                self.indexer(&self.store),
+                self.indexer(&self.store, &self.index),
                 Arc::clone(&recaller),
                 Arc::clone(&signal),
                 Arc::clone(&clock),
@@ -165,13 +180,17 @@ impl Parts {
         })
     }
 
-    fn accounts(&self, settings: &Settings) -> Result<AccountService> {
+    /// The accounts; with a Supabase project, also what must be told to forget its answers.
+    pub fn accounts(
+        &self,
+        settings: &Settings,
+    ) -> Result<(AccountService, Option<Arc<SupabaseIdentity>>)> {
         let store = Arc::new(self.store.clone());
         let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
         let (signing, password) = secrets(settings)?;
         let tokens = Arc::new(JwtAuthority::new(&signing, jwt_config(&settings.auth)?));
         let hasher = Arc::new(BcryptHasher::new(&password, BcryptConfig::default())?);
-        let local = Arc::new(LocalIdentity::new(
+        let local: Arc<dyn IdentityProvider> = Arc::new(LocalIdentity::new(
             store.clone(),
             store.clone(),
             hasher,
@@ -180,15 +199,13 @@ impl Parts {
             Arc::clone(&ids),
             LocalIdentityConfig::default(),
         ));
-        let identity = identity::choose(settings, local, &store, &clock, &ids)?;
-        Ok(AccountService::new(
-            identity,
-            store.clone(),
-            store,
-            tokens,
-            clock,
-            ids,
-        ))
+        let supabase = identity::connect(settings, &local, &store, &clock, &ids)?;
+        let identity = match &supabase {
+            Some(supabase) => Arc::clone(supabase) as Arc<dyn IdentityProvider>,
+            None => local,
+        };
+        let accounts = AccountService::new(identity, store.clone(), store, tokens, clock, ids);
+        Ok((accounts, supabase))
     }
 
     /// One background worker.
@@ -208,7 +225,7 @@ impl Parts {
             store.clone(),
             store,
             learner,
-            self.indexer(&self.worker_store),
+            self.indexer(&self.worker_store, &self.worker_index),
             Arc::clone(&self.clock),
             policy,
         )
@@ -220,7 +237,7 @@ impl Parts {
         Reindexer::new(
             store.clone(),
             store,
-            Arc::clone(&self.index),
+            Arc::clone(&self.worker_index),
             self.models.embedder.clone(),
             Arc::clone(&self.clock),
             Arc::clone(&self.ids),

@@ -83,10 +83,21 @@ fn supabase_needs_address_and_key() {
     let settings = load(&[url, key]).expect("good");
     let project = settings.auth.supabase.expect("a project");
     assert_eq!(project.url, url.1);
-    assert!(!project.allow_anonymous);
+    assert!(!project.allow_anonymous && !project.check_sessions);
+    assert_eq!(
+        (project.auth_path.as_str(), project.issuer),
+        ("/auth/v1", None)
+    );
     assert!(load(&[]).expect("good").auth.supabase.is_none());
     let mistakes = load(&[key]).expect_err("no address");
     assert!(mistakes[0].starts_with("SUPABASE_KEY"), "{mistakes:?}");
+    let secret = "qV7f0sLx-TzM7bWcJ4hRy8GdNf2PaEkq3V";
+    let same = [("JWT_SECRET_KEY", secret), ("SUPABASE_JWT_SECRET", secret)];
+    let mistakes = load(&[url, key, same[0], same[1]]).expect_err("one secret for both");
+    assert_eq!(
+        mistakes,
+        ["SUPABASE_JWT_SECRET: must differ from JWT_SECRET_KEY"]
+    );
 }
 
 #[test]
@@ -108,6 +119,7 @@ fn each_mistake_is_one_line_that_names_the_setting() {
         ("LOG_FORMAT", "xml"),
         ("MEMORYCHAT_TRUSTED_PROXIES", "proxy"),
         ("SUPABASE_ALLOW_ANONYMOUS", "perhaps"),
+        ("SUPABASE_CHECK_SESSIONS", "perhaps"),
         ("SUPABASE_URL", "https://abc.supabase.co"),
     ];
     for pair in wrong {
@@ -195,15 +207,57 @@ fn the_report_hides_secrets() {
             "{report}"
         );
     }
-    for (name, url) in [
-        ("DATABASE_URL", "postgres://u:pw-very-secret@db:5432/x"),
-        ("REDIS_URL", "rediss://:pw-very-secret@db:5432"),
-    ] {
-        let report = load(&[(name, url)]).expect("good").report();
-        assert!(
-            !report.contains("very-secret") && report.contains("db:5432"),
-            "{report}"
-        );
+}
+
+/// Where a password can stand in an address, and what may be shown of it.
+const ADDRESSES: [(&str, &str); 10] = [
+    (
+        "postgres://u:very-secret@db:5432/x",
+        "postgres://***@db:5432/x",
+    ),
+    (
+        "postgres://u@db/x?password=very-secret",
+        "postgres://***@db/x?***",
+    ),
+    (
+        "postgres://db/x?user=u&sslpassword=very-secret",
+        "postgres://db/x?***",
+    ),
+    (
+        "postgres://u@db/x?password=very@secret",
+        "postgres://***?***",
+    ),
+    ("postgres://u:very/secret@db/x", "postgres://***@db/x"),
+    ("postgres://u:very?secret@db/x", "postgres://***?***"),
+    ("postgres://u:very#secret@db/x", "postgres://***?***"),
+    ("postgres://u:very@secret@db/x", "postgres://***@db/x"),
+    ("postgres://db/x", "postgres://db/x"),
+    ("sqlite://very-plain.db", "sqlite://very-plain.db"),
+];
+
+#[test]
+fn no_form_of_an_address_shows_a_password() {
+    let report = |name, url| load(&[(name, url)]).expect("good").report();
+    for (url, shown) in ADDRESSES {
+        let report = report("DATABASE_URL", url);
+        assert!(!report.contains("secret"), "{url}: {report}");
+        assert!(report.contains(&format!("  {shown}  (")), "{url}: {report}");
+    }
+    let others = [
+        ("REDIS_URL", "rediss://:very-secret@db:6379/0"),
+        ("REDIS_URL", "redis://db:6379/?password=very-secret"),
+        ("QDRANT_URL", "http://u:very-secret@localhost:6334"),
+        ("QDRANT_URL", "http://localhost:6334/?api_key=very-secret"),
+        ("OPENAI_BASE_URL", "http://u:very-secret@models/v1"),
+        ("OPENAI_BASE_URL", "http://models/v1?key=very-secret"),
+    ];
+    for (name, url) in others {
+        // One that is refused is not shown at all.
+        let shown = match load(&[(name, url)]) {
+            Ok(settings) => settings.report(),
+            Err(mistakes) => mistakes.join("\n"),
+        };
+        assert!(!shown.contains("very-secret"), "{url}: {shown}");
     }
 }
 

@@ -1,32 +1,33 @@
-//! A wire between a client and its database that breaks in the middle of a commit.
+//! A wire between a client and its server that breaks in the middle of a commit, or of another call.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 /// When the wire breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// Before the database hears of the commit: nothing is stored.
+    /// Before the server hears of it: nothing is done.
     Before,
-    /// After the database has committed, before it can say so.
+    /// After the server has done it, before it can say so.
     After,
 }
 
-/// What is to break: the commit after this many others.
+/// What is to break: the call after this many others.
 #[derive(Default)]
 struct Plan {
     armed: Option<(u32, Cut)>,
     cuts: u32,
 }
 
-/// Passes everything on to a server on this machine, until a commit that is to be cut. Only the connection
-/// of that commit breaks. It lasts as long as the process.
+/// Passes everything on to a server on this machine, until a call that is to be cut. Only the connection
+/// of that call breaks. It lasts as long as the process.
 #[derive(Clone)]
 pub struct Cutter {
     port: u16,
+    server: Arc<AtomicU16>,
     plan: Arc<Mutex<Plan>>,
 }
 
@@ -34,19 +35,26 @@ pub struct Cutter {
 const COMMIT: &[u8] = b"COMMIT\0";
 
 impl Cutter {
-    /// A wire to this port.
+    /// A wire to a Postgres at this port, for cutting commits.
     pub fn to(server: u16) -> Self {
+        Self::on(server, COMMIT)
+    }
+
+    /// A wire to any server at this port, for cutting calls that hold these bytes.
+    pub fn on(server: u16, call: &'static [u8]) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let cutter = Self {
             port: listener.local_addr().unwrap().port(),
+            server: Arc::new(AtomicU16::new(server)),
             plan: Arc::default(),
         };
-        let plan = Arc::clone(&cutter.plan);
+        let (plan, server) = (Arc::clone(&cutter.plan), Arc::clone(&cutter.server));
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 // The server may be away: then so is this wire.
-                if let Ok(server) = TcpStream::connect(("127.0.0.1", server)) {
-                    join(client, server, &plan);
+                if let Ok(server) = TcpStream::connect(("127.0.0.1", server.load(Ordering::SeqCst)))
+                {
+                    join(client, server, &plan, call);
                 }
             }
         });
@@ -58,12 +66,17 @@ impl Cutter {
         self.port
     }
 
-    /// Cuts one commit, after `spared` others.
+    /// Leads new connections to another port, as an address does that moves in a fail-over.
+    pub fn lead_to(&self, server: u16) {
+        self.server.store(server, Ordering::SeqCst);
+    }
+
+    /// Cuts one call, after `spared` others.
     pub fn cut(&self, spared: u32, cut: Cut) {
         lock(&self.plan).armed = Some((spared, cut));
     }
 
-    /// How many commits were cut.
+    /// How many calls were cut.
     pub fn cuts(&self) -> u32 {
         lock(&self.plan).cuts
     }
@@ -73,7 +86,7 @@ fn lock(plan: &Mutex<Plan>) -> MutexGuard<'_, Plan> {
     plan.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The cut that a commit meets, if it does.
+/// The cut that a call meets, if it does.
 fn strike(plan: &Mutex<Plan>) -> Option<Cut> {
     let mut plan = lock(plan);
     match plan.armed {
@@ -90,14 +103,14 @@ fn strike(plan: &Mutex<Plan>) -> Option<Cut> {
     }
 }
 
-fn join(client: TcpStream, server: TcpStream, plan: &Arc<Mutex<Plan>>) {
+fn join(client: TcpStream, server: TcpStream, plan: &Arc<Mutex<Plan>>, call: &'static [u8]) {
     let silent = Arc::new(AtomicBool::new(false));
     let (to_server, to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
     let (plan, muted) = (Arc::clone(plan), Arc::clone(&silent));
     thread::spawn(move || {
         pass(client, to_server, |bytes| {
-            let commits = bytes.windows(COMMIT.len()).any(|part| part == COMMIT);
-            match commits.then(|| strike(&plan)).flatten() {
+            let calls = bytes.windows(call.len()).any(|part| part == call);
+            match calls.then(|| strike(&plan)).flatten() {
                 Some(Cut::Before) => false,
                 Some(Cut::After) => {
                     silent.store(true, Ordering::SeqCst);

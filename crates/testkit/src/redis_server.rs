@@ -66,6 +66,11 @@ impl Redis {
         format!("redis://127.0.0.1:{}/", self.port)
     }
 
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// `kill -9`, with everything in it.
     pub fn kill(&mut self) {
         if let Some(mut server) = self.server.take() {

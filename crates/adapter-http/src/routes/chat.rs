@@ -22,6 +22,7 @@ use crate::idempotency::{IdempotencyHeader, sent_key};
 use crate::metrics::Metrics;
 use crate::sse::{self, StreamEvent};
 use crate::streams::Streams;
+use crate::turn_places::TurnPlaces;
 use crate::turn_task::{self, Asked, TurnEvents};
 use crate::{Api, Drain, HttpSettings, Problem};
 
@@ -195,6 +196,7 @@ struct Turns {
     api: Data<Api>,
     metrics: Data<Metrics>,
     drain: Data<Drain>,
+    places: Data<TurnPlaces>,
     key: Result<Option<IdempotencyKey>, ChatError>,
 }
 
@@ -208,6 +210,7 @@ impl FromRequest for Turns {
                 api: request.app_data::<Data<Api>>()?.clone(),
                 metrics: request.app_data::<Data<Metrics>>()?.clone(),
                 drain: request.app_data::<Data<Drain>>()?.clone(),
+                places: request.app_data::<Data<TurnPlaces>>()?.clone(),
                 key: sent_key(request.headers()),
             })
         };
@@ -216,7 +219,7 @@ impl FromRequest for Turns {
 }
 
 impl Turns {
-    /// Starts a turn, unless the server is about to stop.
+    /// Starts a turn, unless the server is about to stop or has no place for it.
     async fn ask(
         self,
         caller: &Caller,
@@ -231,7 +234,8 @@ impl Turns {
                 .after(request.last_message_id.map(MessageId::new)),
         };
         self.drain.refuse_new_work()?;
+        let place = self.places.take()?;
         let metrics = self.metrics.get_ref().clone();
-        Ok(turn_task::begin(self.api.into_inner(), metrics, asked).await?)
+        Ok(turn_task::begin(self.api.into_inner(), metrics, asked, place).await?)
     }
 }

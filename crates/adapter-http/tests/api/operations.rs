@@ -1,10 +1,15 @@
 //! Running the service: health, readiness, numbers, documents, faults.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use adapter_http::{HttpSettings, serve};
 use async_trait::async_trait;
 use domain::health::{Ailment, Probe};
+use domain::limits::{Counted, LimiterUnavailable, RateLimiter, Taken};
+use futures::future::join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use testkit::fakes::ScriptedChatModel;
@@ -14,8 +19,12 @@ use crate::support::{TestServer, body_of, parts, start, start_as};
 /// A dependency in a state of our choice.
 enum Dependency {
     Works,
-    Broken { required: bool },
+    Broken {
+        required: bool,
+    },
     Panics,
+    /// Counts the looks, and takes its time.
+    Slow(Arc<AtomicUsize>),
 }
 
 #[async_trait]
@@ -25,6 +34,7 @@ impl Probe for Dependency {
             Self::Works => "database",
             Self::Broken { .. } => "chat_model",
             Self::Panics => "panics",
+            Self::Slow(_) => "slow",
         }
     }
 
@@ -40,6 +50,11 @@ impl Probe for Dependency {
                 way_out: "get one".to_owned(),
             }),
             Self::Panics => panic!("a probe panics"),
+            Self::Slow(looks) => {
+                let looks = looks.fetch_add(1, Ordering::SeqCst) + 1;
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                Ok(format!("look {looks}"))
+            }
         }
     }
 }
@@ -74,6 +89,37 @@ async fn readiness_depends_on_what_is_required_only() {
         readiness(&server, StatusCode::SERVICE_UNAVAILABLE).await,
         json!({"status": "unavailable", "checks": {"chat_model": broken(true)}})
     );
+}
+
+#[tokio::test]
+async fn a_look_that_panics_is_told_and_is_not_the_last() {
+    let server = start_on(vec![Dependency::Works, Dependency::Panics]);
+    let found = readiness(&server, StatusCode::SERVICE_UNAVAILABLE).await;
+    assert_eq!(
+        found["checks"]["panics"]["detail"],
+        "could not be looked at"
+    );
+    assert_eq!(found["checks"]["database"]["ok"], true);
+}
+
+#[tokio::test]
+async fn however_many_ask_there_is_one_look_at_a_time_and_one_a_second() {
+    let looks = Arc::new(AtomicUsize::new(0));
+    let server = start_on(vec![Dependency::Slow(Arc::clone(&looks))]);
+    // Whoever asks first and leaves does not take the look away.
+    let impatient = server.at_root(Method::GET, "/readyz");
+    let impatient = impatient.timeout(Duration::from_millis(100)).send().await;
+    assert!(impatient.is_err(), "it left");
+    let asked = (0..20).map(|_| readiness(&server, StatusCode::OK));
+    for found in join_all(asked).await {
+        assert_eq!(found["checks"]["slow"]["detail"], "look 1");
+    }
+    let begun = Instant::now();
+    while looks.load(Ordering::SeqCst) < 3 {
+        readiness(&server, StatusCode::OK).await;
+    }
+    // The first had begun before; the next two are a second apart.
+    assert!(begun.elapsed() >= Duration::from_secs(1));
 }
 
 #[tokio::test]
@@ -132,11 +178,24 @@ async fn a_server_about_to_stop_takes_no_new_turns_but_answers_the_rest() {
     ada.get("/sessions").await;
 }
 
+/// Counts by panicking.
+struct PanickingLimiter;
+
+#[async_trait]
+impl RateLimiter for PanickingLimiter {
+    async fn take(&self, _: &Counted, _: NonZeroU32) -> Result<Taken, LimiterUnavailable> {
+        panic!("a limiter panics")
+    }
+}
+
 #[tokio::test]
 async fn a_panic_is_answered_and_the_server_lives() {
-    let server = start_on(vec![Dependency::Panics]);
+    let server = start_as(ScriptedChatModel::echo(), |api, settings| {
+        api.limiter = Some(Arc::new(PanickingLimiter));
+        settings.rate_limit = Some(60);
+    });
     for _ in 0..3 {
-        let request = server.at_root(Method::GET, "/readyz");
+        let request = server.request(Method::GET, "/auth/me");
         let response = request.send().await.unwrap();
         assert_eq!(response.headers()["x-content-type-options"], "nosniff");
         assert_eq!(

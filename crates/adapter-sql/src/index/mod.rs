@@ -40,7 +40,7 @@ pub struct SqlMemoryIndex {
     store: SqlStore,
     loaded: Cache<MemoryScope, Shared>,
     /// One at a time writes to or loads a profile; profiles share a few locks.
-    turns: [Mutex<()>; 64],
+    turns: Arc<[Mutex<()>; 64]>,
     hasher: RandomState,
 }
 
@@ -57,8 +57,20 @@ impl SqlMemoryIndex {
                 .max_capacity(cache_bytes / 1024)
                 .weigher(kib)
                 .build(),
-            turns: std::array::from_fn(|_| Mutex::new(())),
+            turns: Arc::new(std::array::from_fn(|_| Mutex::new(()))),
             hasher: RandomState::new(),
+        }
+    }
+
+    /// The same index, with the same profiles in memory, by the connections of another store of the
+    /// same database.
+    #[must_use]
+    pub fn through(&self, store: &SqlStore) -> Self {
+        Self {
+            store: store.clone(),
+            loaded: self.loaded.clone(),
+            turns: Arc::clone(&self.turns),
+            hasher: self.hasher.clone(),
         }
     }
 

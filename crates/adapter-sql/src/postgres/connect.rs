@@ -20,7 +20,7 @@ const TRANSACTION_POOLER: u16 = 6543;
 /// A transaction that its client has forgotten is ended after this long.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(30);
 
-/// Opens the two pools, and makes sure that a connection is one session of the server.
+/// Opens the pools, and makes sure that a connection is one session of the server.
 pub(crate) async fn open(config: &SqlConfig) -> Result<Pools, StoreError> {
     let options = options(config)?;
     let requests = sessions(config, config.connections)
@@ -28,12 +28,14 @@ pub(crate) async fn open(config: &SqlConfig) -> Result<Pools, StoreError> {
         .await
         .map_err(|error| sqlx_error(&error))?;
     pooler::refuse(&requests, config.connections).await?;
-    let workers = sessions(config, config.worker_connections).connect_lazy_with(options);
+    let workers = sessions(config, config.worker_connections).connect_lazy_with(options.clone());
+    let probes = sessions(config, 1).connect_lazy_with(options);
     let requests = DatabaseConnection::from(requests);
     Ok(Pools {
         writer: requests.clone(),
         readers: requests,
         workers: workers.into(),
+        probes: probes.into(),
     })
 }
 

@@ -7,9 +7,9 @@ use tracing::info;
 
 use crate::database::{self, Schema};
 use crate::settings::Settings;
-use crate::stop::{Stop, signalled};
+use crate::stop::Stop;
 use crate::wiring::Parts;
-use crate::{index, models, say, worker};
+use crate::{index, models, say, signals, worker};
 
 pub(super) async fn run(settings: &Settings) -> Result<()> {
     let store = database::open(settings, Schema::Check).await?;
@@ -25,7 +25,7 @@ pub(super) async fn run(settings: &Settings) -> Result<()> {
     ));
     let stop = Stop::default();
     let mut workers = worker::spawn(&parts, settings, count, &stop);
-    let signal = signalled().await;
+    let signal = signals::signalled().await;
     info!(signal, "shutting down; a second signal ends it at once");
     let running = async { while workers.join_next().await.is_some() {} };
     stop.wind_down(settings.drain, running).await?;

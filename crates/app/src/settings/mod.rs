@@ -13,8 +13,9 @@ use std::time::Duration;
 use adapter_qdrant::QdrantConfig;
 use secrecy::{ExposeSecret, SecretString};
 
-pub use auth::{AuthSettings, SupabaseSettings};
+pub use auth::AuthSettings;
 use sources::Values;
+pub(crate) use sources::place;
 pub use table::{SETTINGS, Setting, markdown};
 
 /// Who answers, or who embeds.
@@ -75,6 +76,8 @@ pub struct ApiSettings {
     pub rate_limit: Option<u32>,
     /// Sign-ups and log-ins per minute; `None` for no limit.
     pub login_limit: Option<u32>,
+    /// Turns that are answered at once; more are refused.
+    pub max_turns: usize,
     /// Peers whose X-Forwarded-For is believed.
     pub trusted_proxies: Vec<IpAddr>,
 }
@@ -182,7 +185,10 @@ impl Settings {
         let width = SETTINGS.iter().map(|s| s.name.len()).max().unwrap_or(0);
         let line = |(setting, raw): &(Setting, Option<sources::Raw>)| {
             let (text, from) = match raw {
-                Some(raw) if setting.secret => (hidden(&raw.text), raw.from.as_str()),
+                Some(raw) if setting.name.ends_with("_URL") => {
+                    (place(&raw.text), raw.from.as_str())
+                }
+                Some(raw) if setting.secret => ("***".to_owned(), raw.from.as_str()),
                 Some(raw) => (raw.text.clone(), raw.from.as_str()),
                 None => ("-".to_owned(), "not set"),
             };
@@ -194,17 +200,6 @@ impl Settings {
     /// Does the database live in this process's own file?
     pub fn is_sqlite(&self) -> bool {
         self.database.url.expose_secret().starts_with("sqlite:")
-    }
-}
-
-/// What may be shown of a secret: nothing of it, but for the kind and place of a database.
-fn hidden(text: &str) -> String {
-    if text.starts_with("sqlite:") {
-        return text.to_owned();
-    }
-    match (text.split_once("://"), text.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, place))) => format!("{scheme}://***@{place}"),
-        _ => "***".to_owned(),
     }
 }
 
@@ -308,6 +303,7 @@ impl Reader<'_> {
             cors_origins: self.origins(),
             rate_limit: limited.then_some(rate_limit),
             login_limit: limited.then_some(login_limit),
+            max_turns: self.number("MEMORYCHAT_MAX_TURNS", 1, 100_000),
             trusted_proxies: self.addresses("MEMORYCHAT_TRUSTED_PROXIES"),
         }
     }

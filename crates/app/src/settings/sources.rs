@@ -143,6 +143,27 @@ fn read_dotenv(path: &Path, values: &mut Values, mistakes: &mut Vec<String>) {
     }
 }
 
+/// What may be shown of an address: scheme, host and path. A password can be before the host or among the
+/// parameters; where it cannot be told which part is which, nothing is shown.
+pub(crate) fn place(url: &str) -> String {
+    if url.starts_with("sqlite:") {
+        return url.to_owned();
+    }
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return "***".to_owned();
+    };
+    let end = rest.find(['?', '#']).unwrap_or(rest.len());
+    let (address, parameters) = rest.split_at(end);
+    let (hidden, place) = match address.rsplit_once('@') {
+        // The cut was made in the middle of a password, or there is one behind it.
+        _ if parameters.contains('@') => ("***", ""),
+        Some((_, place)) => ("***@", place),
+        None => ("", address),
+    };
+    let more = if parameters.is_empty() { "" } else { "?***" };
+    format!("{scheme}://{hidden}{place}{more}")
+}
+
 /// Edits that turn one word into the other (Levenshtein 1966).
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();

@@ -155,8 +155,14 @@ impl Server {
     }
 
     /// Kills it and starts it again on the same data folder.
-    pub(crate) async fn restart_after_kill(mut self) -> Self {
+    pub(crate) async fn restart_after_kill(self) -> Self {
+        self.restart_with(&[]).await
+    }
+
+    /// The same with some more settings, or others.
+    pub(crate) async fn restart_with(mut self, changed: &[(&str, &str)]) -> Self {
         self.kill();
+        self.settings.extend(owned(changed));
         let data = std::mem::replace(&mut self.data, tempfile::tempdir().expect("folder"));
         let (settings, postgres) = (self.settings.clone(), self.postgres.clone());
         let qdrant = self.qdrant.take();
@@ -174,12 +180,26 @@ impl Server {
 
     /// Asks it to stop (SIGTERM).
     pub(crate) fn terminate(&self) {
-        terminate(&self.child);
+        self.signal("-TERM");
     }
 
     /// Waits for its end; tells whether it ended well.
     pub(crate) fn wait(&mut self) -> bool {
         self.child.wait().expect("reaped").success()
+    }
+
+    /// Sends it a signal, such as `-HUP`.
+    pub(crate) fn signal(&self, name: &str) {
+        signal(&self.child, name);
+    }
+
+    /// How much memory it has, in KiB, where the machine tells.
+    pub(crate) fn memory(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.trim().trim_end_matches(" kB").parse().ok()
     }
 
     /// Is the process alive?
@@ -230,10 +250,10 @@ impl Drop for Server {
     }
 }
 
-/// Asks a process to stop (SIGTERM).
-pub(crate) fn terminate(child: &Child) {
+/// Sends a process a signal, such as `-TERM`.
+pub(crate) fn signal(child: &Child, name: &str) {
     let pid = child.id().to_string();
-    let sent = Command::new("kill").args(["-TERM", &pid]).status();
+    let sent = Command::new("kill").args([name, &pid]).status();
     assert!(sent.expect("kill").success());
 }
 
@@ -357,6 +377,12 @@ impl Caller {
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         self.send(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// A message with an idempotency key.
+    pub(crate) async fn post_named(&self, path: &str, body: &Value, key: &str) -> Answer {
+        let request = self.request(Method::POST, path).json(body);
+        self.send(request.header("Idempotency-Key", key)).await
     }
 
     pub(crate) async fn patch(&self, path: &str, body: &Value) -> Answer {

@@ -54,6 +54,93 @@ async fn too_many_questions_are_refused_and_the_server_recovers() {
     assert!(server.is_alive());
 }
 
+/// How many turns the server of the next test answers at once.
+const PLACES: usize = 10;
+
+/// Every user asks in every session at once, half of them for a stream. How many were answered.
+async fn wave(users: &[(Caller, Vec<String>)]) -> usize {
+    let body = json!({"message": "[slow] one two three four five six"});
+    let questions = users.iter().flat_map(|(user, sessions)| {
+        let body = &body;
+        sessions.iter().enumerate().map(move |(n, session)| {
+            let kind = if n % 2 == 0 { "/stream" } else { "" };
+            let path = format!("/api/v1/chat/{session}{kind}");
+            async move { user.post(&path, body).await }
+        })
+    });
+    let answers = tokio::time::timeout(NEVER, futures::future::join_all(questions)).await;
+    let mut answered = 0;
+    for answer in answers.expect("every question gets an answer") {
+        if answer.status == StatusCode::OK {
+            let whole = answer.text.contains("\"success\":true");
+            let streamed = answer.text.trim_end().ends_with("[DONE]");
+            assert!(whole || streamed, "{}", answer.text);
+            answered += 1;
+        } else {
+            answer.is_problem(503, "overloaded");
+            assert!(answer.headers.contains_key("retry-after"));
+        }
+    }
+    answered
+}
+
+#[tokio::test]
+async fn ten_times_the_turns_that_fit_are_told_so_at_once_and_cost_nothing() {
+    let model = ModelServer::start().await;
+    let places = PLACES.to_string();
+    let mut server = Server::start(&[
+        ("OPENAI_BASE_URL", &model.base),
+        ("OPENAI_MODEL", "stand-in"),
+        ("MEMORYCHAT_MAX_TURNS", &places),
+        // No question is to fail for want of a connection.
+        ("DATABASE_CONNECTIONS", "32"),
+    ])
+    .await;
+    let mut users = Vec::new();
+    for n in 0..PLACES {
+        let user = server.sign_up(&format!("user{n}")).await;
+        let sessions = futures::future::join_all((0..10).map(|_| user.session("normal"))).await;
+        users.push((user, sessions));
+    }
+    let mut before = None;
+    for round in 0..4 {
+        let asked = model.chats().len();
+        let answered = wave(&users).await;
+        assert!((PLACES..10 * PLACES).contains(&answered), "{answered}");
+        // Told early: the model never heard of the others.
+        assert_eq!(model.chats().len() - asked, answered);
+        all_places_are_free(&users[0].0).await;
+        if round == 0 {
+            before = server.memory();
+        }
+    }
+    if let (Some(before), Some(after)) = (before, server.memory()) {
+        assert!(after < before + 64 * 1024, "{before} KiB, then {after} KiB");
+    }
+    // As many as there are places, and nobody is refused any more.
+    let calm = users
+        .iter()
+        .map(|(user, sessions)| user.chat(&sessions[0], "Are you well?"));
+    futures::future::join_all(calm).await;
+    assert!(server.is_alive());
+}
+
+/// A place is free a moment after its answer has ended.
+async fn all_places_are_free(caller: &Caller) {
+    let free = async {
+        while !caller
+            .get("/metrics")
+            .await
+            .text
+            .contains("\nturns_running 0\n")
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let freed = tokio::time::timeout(NEVER, free).await;
+    freed.expect("every place is given back");
+}
+
 #[tokio::test]
 async fn a_log_that_nobody_reads_stops_nobody() {
     let data = tempfile::tempdir().expect("data folder");

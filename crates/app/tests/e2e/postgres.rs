@@ -1,6 +1,7 @@
 //! Postgres that breaks: what was acknowledged is there, what was not is there once or not at all.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -18,16 +19,15 @@ use crate::model_server::ModelServer;
 struct Stage {
     postgres: Arc<Postgres>,
     wire: Cutter,
-    _model: ModelServer,
+    model: ModelServer,
     server: Server,
 }
 
 impl Stage {
     async fn set() -> Option<Self> {
-        Self::set_with(&[]).await
+        Self::set_with(&[("MEMORYCHAT_WORKERS", "0")]).await
     }
 
-    /// The same with more settings.
     async fn set_with(own: &[(&str, &str)]) -> Option<Self> {
         let postgres = Postgres::new()?;
         let folder = tempfile::tempdir().expect("folder");
@@ -43,18 +43,17 @@ impl Stage {
             .replace("postgres@", "mc_login@")
             .replace(&postgres.port().to_string(), &wire.port().to_string());
         let model = ModelServer::start().await;
-        let settings = [
+        let shared = [
             ("DATABASE_URL", url.as_str()),
             ("DATABASE_CONNECTIONS", "4"),
             ("OPENAI_BASE_URL", &model.base),
             ("OPENAI_MODEL", "stand-in"),
-            ("MEMORYCHAT_WORKERS", "0"),
         ];
-        let server = Server::start(&[&settings, own].concat()).await;
+        let server = Server::start(&[&shared, own].concat()).await;
         Some(Self {
             postgres: Arc::new(postgres),
             wire,
-            _model: model,
+            model,
             server,
         })
     }
@@ -113,6 +112,38 @@ async fn a_commit_that_is_cut_off_counts_once_or_not_at_all() {
             "{commit} {cut:?}"
         );
     }
+    let jobs = ada.get("/metrics").await.text;
+    assert!(jobs.lines().any(|line| line == "jobs_pending 3"), "{jobs}");
+}
+
+#[tokio::test]
+async fn a_message_sent_again_after_every_cut_is_answered_once() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let ada = stage.server.sign_up("ada").await;
+    let session = ada.session("normal").await;
+    let path = format!("/api/v1/chat/{session}");
+    for (turn, (commit, cut)) in [(0, Cut::Before), (0, Cut::After), (1, Cut::Before)]
+        .into_iter()
+        .enumerate()
+    {
+        let body = json!({"message": format!("My lucky number is {turn}.")});
+        let key = format!("turn-{turn}");
+        stage.wire.cut(commit, cut);
+        let mut answer = ada.post_named(&path, &body, &key).await;
+        assert_eq!(stage.wire.cuts() as usize, turn + 1, "the wire was cut");
+        // What a careful client does: again until there is an answer, and then once more by mistake.
+        while answer.status == StatusCode::SERVICE_UNAVAILABLE {
+            answer = ada.post_named(&path, &body, &key).await;
+        }
+        let answer = answer.expect(StatusCode::OK);
+        let again = ada.post_named(&path, &body, &key).await;
+        let again = again.expect(StatusCode::OK);
+        assert_eq!(answer["assistant_message"], again["assistant_message"]);
+        assert_eq!(stored(&ada, &session).await, turns(turn + 1));
+    }
+    assert_eq!(stage.model.chats().len(), 3, "each was asked once");
     let jobs = ada.get("/metrics").await.text;
     assert!(jobs.lines().any(|line| line == "jobs_pending 3"), "{jobs}");
 }
@@ -200,6 +231,85 @@ async fn a_request_that_a_deadlock_has_aborted_is_done_again() {
     stage.postgres.run(&check);
 }
 
+/// Everybody changes a session that is locked, again and again: all connections of the requests wait.
+async fn flood(ada: &Caller, session: &str, done: &AtomicBool) {
+    let path = format!("/api/v1/sessions/{session}");
+    let body = json!({"privacy_mode": "pause_memories"});
+    while !done.load(Ordering::SeqCst) {
+        let asked = Instant::now();
+        let calls = (0..16).map(|_| ada.patch(&path, &body));
+        for answer in futures::future::join_all(calls).await {
+            answer.is_problem(503, "store_busy");
+            assert!(answer.headers.contains_key("retry-after"));
+        }
+        // Two seconds for a connection to know the caller, as much for another one, and for the lock.
+        assert!(asked.elapsed() < Duration::from_secs(12), "a bounded wait");
+    }
+}
+
+#[tokio::test]
+async fn a_server_whose_connections_are_all_in_use_says_so_stays_up_and_works_on() {
+    let Some(stage) = Stage::set_with(&[("MEMORYCHAT_WORKERS", "1")]).await else {
+        return;
+    };
+    let ada = stage.server.sign_up("ada").await;
+    let session = ada.session("normal").await;
+    // Another server, on the same database, gives the workers of the first one something to do.
+    let url = stage.postgres.url().replace("postgres@", "mc_login@");
+    let other = Server::start(&[
+        ("DATABASE_URL", &url),
+        ("OPENAI_BASE_URL", &stage.model.base),
+        ("OPENAI_MODEL", "stand-in"),
+        ("MEMORYCHAT_WORKERS", "0"),
+    ])
+    .await;
+    let bob = other.sign_up("bob").await;
+    let (profile, his) = (bob.default_profile().await, bob.session("normal").await);
+
+    let lock = Database::connect(stage.postgres.url()).await;
+    let lock = lock.expect("the database").begin().await.expect("begun");
+    let sql = format!("select 1 from mc.chat_sessions where id = '{session}' for update");
+    lock.execute_unprepared(&sql).await.expect("locked");
+    let done = AtomicBool::new(false);
+    let meanwhile = async {
+        bob.chat(&his, "My dog is called Rex.").await;
+        bob.wait_for_memories(&profile, 1).await;
+        // Indexed too: nothing is left to be done.
+        let nothing_left = async {
+            while !bob
+                .get("/metrics")
+                .await
+                .text
+                .contains("\njobs_pending 0\n")
+            {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let indexed = tokio::time::timeout(Duration::from_mins(1), nothing_left).await;
+        indexed.expect("the workers go on");
+        let nobody = stage.server.anonymous();
+        for _ in 0..10 {
+            nobody.get("/healthz").await.expect_ok();
+            let ready = nobody.get("/readyz").await.expect(StatusCode::OK);
+            for part in ["database", "memory_index"] {
+                assert_eq!(ready["checks"][part]["ok"], true, "{ready}");
+            }
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        done.store(true, Ordering::SeqCst);
+    };
+    tokio::join!(flood(&ada, &session, &done), meanwhile);
+    let log = String::from_utf8_lossy(&stage.server.log()).into_owned();
+    assert!(log.contains("no free connection"), "{log}");
+
+    lock.commit().await.expect("released");
+    let body = json!({"privacy_mode": "pause_memories"});
+    let changed = ada
+        .patch(&format!("/api/v1/sessions/{session}"), &body)
+        .await;
+    changed.expect_ok();
+}
+
 #[tokio::test]
 async fn a_database_that_dies_and_comes_back_is_found_again() {
     let Some(stage) = Stage::set().await else {
@@ -228,7 +338,7 @@ async fn a_database_that_dies_and_comes_back_is_found_again() {
     health.expect_ok();
 
     stage.postgres.restart();
-    found_again(&ada).await;
+    is_found_again(&ada).await;
     for _ in 0..8 {
         ada.post(&path, &hello).await.expect_ok();
     }
@@ -239,8 +349,7 @@ async fn a_database_that_dies_and_comes_back_is_found_again() {
     );
 }
 
-/// Waits until the database is reached again.
-async fn found_again(ada: &Caller) {
+async fn is_found_again(ada: &Caller) {
     let back = Instant::now();
     while ada.get("/api/v1/auth/me").await.status != StatusCode::OK {
         assert!(
@@ -249,6 +358,46 @@ async fn found_again(ada: &Caller) {
         );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+#[tokio::test]
+async fn a_turn_that_a_fail_over_loses_is_noticed_and_can_be_sent_again() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let ada = stage.server.sign_up("ada").await;
+    let session = ada.session("normal").await;
+    let path = format!("/api/v1/chat/{session}");
+    ada.chat(&session, "My dog is called Rex.").await;
+    let standby = stage.postgres.standby();
+    standby.crash();
+    let second = json!({"message": "My cat is called Tom."});
+    let lost = ada.post_named(&path, &second, "second").await;
+    let lost = lost.expect(StatusCode::OK);
+
+    stage.postgres.crash();
+    standby.restart();
+    standby.promote();
+    stage.wire.lead_to(standby.port());
+    is_found_again(&ada).await;
+    assert_eq!(stored(&ada, &session).await, turns(1), "it fell behind");
+
+    // Going on as if nothing were lost is refused, and changes nothing.
+    let known = &lost["assistant_message"]["id"];
+    let third = json!({"message": "And they are friends.", "last_message_id": known});
+    let refused = ada.post_named(&path, &third, "third").await;
+    refused.is_problem(409, "history_changed");
+    assert_eq!(stored(&ada, &session).await, turns(1));
+
+    // What was lost is said again, and is what it was.
+    let again = ada.post_named(&path, &second, "second").await;
+    let again = again.expect(StatusCode::OK);
+    for message in ["user_message", "assistant_message"] {
+        assert_eq!(again[message]["id"], lost[message]["id"]);
+    }
+    let third = ada.post_named(&path, &third, "third").await;
+    third.expect_ok();
+    assert_eq!(stored(&ada, &session).await, turns(3));
 }
 
 /// Six answers that have begun and take some seconds more.
@@ -298,7 +447,7 @@ async fn answers_under_way_outlive_a_database_that_restarts() {
 #[tokio::test]
 async fn answers_under_way_fail_with_the_database_and_nothing_is_half() {
     let patience = ("MEMORYCHAT_STALE_AFTER_SECONDS", "2");
-    let Some(stage) = Stage::set_with(&[patience]).await else {
+    let Some(stage) = Stage::set_with(&[("MEMORYCHAT_WORKERS", "0"), patience]).await else {
         return;
     };
     let ada = stage.server.sign_up("ada").await;
@@ -313,7 +462,7 @@ async fn answers_under_way_fail_with_the_database_and_nothing_is_half() {
         );
     }
     stage.postgres.restart();
-    found_again(&ada).await;
+    is_found_again(&ada).await;
     let cut = [("user", "complete"), ("assistant", "interrupted")];
     let cut = cut.map(|(role, status)| (role.to_owned(), status.to_owned()));
     for session in &sessions {
@@ -373,7 +522,7 @@ async fn open_transactions_die_with_the_database_and_leave_nothing() {
         assert!(answer.headers.contains_key("retry-after"));
     }
     stage.postgres.restart();
-    found_again(&ada).await;
+    is_found_again(&ada).await;
     for session in &sessions {
         assert_eq!(stored(&ada, session).await, turns(1));
         ask(session).await.expect_ok();

@@ -5,7 +5,8 @@ mod ports;
 mod runner;
 
 pub use model::{
-    DeadJobs, Job, JobKind, JobName, JobReport, JobState, LeasedJob, QueueDepth, RetryPolicy,
+    DeadJobs, Job, JobKind, JobName, JobReport, JobState, LONGEST_WAIT, LeasedJob, QueueDepth,
+    RetryPolicy,
 };
 pub use ports::{JobOutbox, JobQueue, Maintenance, WorkSignal};
 pub use runner::{JobOutcome, JobRunner};

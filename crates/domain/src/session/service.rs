@@ -237,13 +237,15 @@ impl SessionService {
         let mut work = self.store.begin(user).await?;
         let stored = work.sessions().lock(id).await?;
         let is_stored = stored.is_some();
-        let before = match stored {
-            Some(session) => session,
-            None => self
-                .transcripts
-                .find(user, id)
-                .await?
-                .ok_or(SessionError::NotFound)?,
+        let before = if let Some(session) = stored {
+            session
+        } else {
+            // Nothing of the database is held while somebody else is asked.
+            drop(work);
+            let found = self.transcripts.find(user, id).await?;
+            let found = found.ok_or(SessionError::NotFound)?;
+            work = self.store.begin(user).await?;
+            found
         };
         let mut session = before.clone();
         session.mode = change.mode.unwrap_or(before.mode);
@@ -338,6 +340,7 @@ impl SessionService {
         if work.sessions().find(id).await?.is_some() {
             return Ok(work.messages().list(id, page).await?);
         }
+        drop(work);
         self.transcripts
             .find(user, id)
             .await?
@@ -388,6 +391,7 @@ impl SessionService {
         if work.sessions().find(id).await?.is_some() {
             return Ok(work.messages().summary(id).await?);
         }
+        drop(work);
         self.transcripts
             .find(user, id)
             .await?

@@ -3,6 +3,7 @@
 mod accounts;
 mod drain;
 mod jobs;
+mod proxy;
 mod turns;
 
 use std::process::{Child, Command, Stdio};
@@ -18,7 +19,7 @@ use testkit::qdrant_server::QdrantServer;
 use testkit::redis_server::Redis;
 use testkit::servers::Postgres;
 
-use crate::harness::{Caller, Server, command, terminate};
+use crate::harness::{Caller, Server, command, signal};
 use crate::model_server::ModelServer;
 
 /// What all replicas of a test share. Nothing else tells two of them that they belong together.
@@ -159,7 +160,7 @@ struct Worker {
 impl Worker {
     /// Asks it to stop (SIGTERM).
     fn terminate(&self) {
-        terminate(&self.child);
+        signal(&self.child, "-TERM");
     }
 
     /// Is the process alive?
