@@ -63,7 +63,7 @@ async fn starts(url: &str) {
 async fn killed_while_it_changes_sqlite_it_goes_on() {
     let folder = tempfile::tempdir().expect("folder");
     let mut cut_short = 0;
-    for at in 0..12 {
+    for at in (0..12).step_by(2) {
         let file = folder.path().join(format!("{at}.db"));
         let url = format!("sqlite://{}", file.display());
         let look = format!("{url}?mode=ro");
@@ -80,7 +80,7 @@ async fn killed_while_it_changes_postgres_it_goes_on() {
         return;
     };
     let mut cut_short = 0;
-    for at in [0, 1, 4, 7, 8, 9] {
+    for at in [0, 4, 8] {
         let database = format!("cut_{at}");
         server.run(&format!("create database {database}"));
         let url = server.database_url(&database);
