@@ -28,6 +28,10 @@ pub trait JobOutbox: Send {
 pub trait JobQueue: Send + Sync {
     /// Claims up to `limit` jobs that are due, oldest first, until `now + lease`. No job is claimed
     /// twice within a lease; when a lease ends without a word, the job is due again.
+    ///
+    /// A job that is dated further ahead than [`LONGEST_WAIT`](super::LONGEST_WAIT), or leased for longer
+    /// than two leases from now, was dated by a clock that has been set back since: it is due. Clocks of
+    /// workers may so differ by a lease.
     async fn claim(
         &self,
         now: OffsetDateTime,
