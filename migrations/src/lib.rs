@@ -38,6 +38,7 @@ mod m20261123_000007_issuers;
 mod m20261123_000008_row_security;
 mod m20261123_000020_index_versions;
 mod m20261123_000021_index_owners;
+mod m20261123_000022_clock_set_back;
 mod m20261126_000001_memories_used;
 mod m20261126_000002_memories_used_grant;
 
@@ -59,6 +60,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000008_row_security::Migration),
             Box::new(m20261123_000020_index_versions::Migration),
             Box::new(m20261123_000021_index_owners::Migration),
+            Box::new(m20261123_000022_clock_set_back::Migration),
             Box::new(m20261126_000001_memories_used::Migration),
             Box::new(m20261126_000002_memories_used_grant::Migration),
         ]

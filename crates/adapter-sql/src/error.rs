@@ -6,6 +6,8 @@ use sea_orm::sqlx::Error as SqlxError;
 use sea_orm::sqlx::error::{DatabaseError, ErrorKind};
 use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
 
+use crate::postgres::{tls_problem, wire_problem};
+
 /// What is told of a failure. The database's own error stays behind: its details may quote a row.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -77,8 +79,8 @@ pub(crate) fn sqlx_error(error: &SqlxError) -> StoreError {
     match error {
         SqlxError::PoolTimedOut => StoreError::Busy(fault("no free connection")),
         SqlxError::Database(error) => database_error(error.as_ref()),
-        SqlxError::Io(cause) => StoreError::Unavailable(fault(&cause.to_string())),
-        SqlxError::Tls(cause) => StoreError::Unavailable(fault(&cause.to_string())),
+        SqlxError::Io(cause) => StoreError::Unavailable(fault(&wire_problem(cause))),
+        SqlxError::Tls(cause) => StoreError::Unavailable(fault(&tls_problem(&cause.to_string()))),
         SqlxError::Configuration(_) => StoreError::Unavailable(fault("malformed database URL")),
         _ => StoreError::Unavailable(fault("the database driver failed")),
     }

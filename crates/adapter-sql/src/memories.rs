@@ -14,7 +14,7 @@ use domain::store::StoreError;
 use sea_orm::sea_query::{Expr, OnConflict, Query};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, FromQueryResult,
-    IntoActiveModel, QueryFilter, QuerySelect, Select,
+    IntoActiveModel, QueryFilter, QuerySelect, QueryTrait, Select,
 };
 use uuid::Uuid;
 
@@ -203,17 +203,21 @@ impl MemoryRepository for SqlUnitOfWork {
         &mut self,
         from: DrawnFrom,
     ) -> Result<Vec<(MemoryScope, MemoryId)>, StoreError> {
-        let drawn = match from {
-            DrawnFrom::Message(id) => memory::Column::SourceMessageId.eq(id.as_uuid()),
-            DrawnFrom::Session(id) => memory::Column::SourceMessageId.in_subquery(
-                Query::select()
-                    .column(message::Column::Id)
-                    .from(message::Entity)
-                    .and_where(message::Column::UserId.eq(self.owner))
-                    .and_where(message::Column::SessionId.eq(id.as_uuid()))
-                    .to_owned(),
-            ),
+        let these = match from {
+            DrawnFrom::Message(id) => message::Column::Id.eq(id.as_uuid()),
+            DrawnFrom::Session(id) => message::Column::SessionId.eq(id.as_uuid()),
         };
+        let sources = message::Entity::find()
+            .select_only()
+            .column(message::Column::Id)
+            .filter(message::Column::UserId.eq(self.owner))
+            .filter(these);
+        if self.needs_locks() {
+            // Whoever is storing a memory of theirs holds them too: that is waited for, and seen.
+            let locked = sources.clone().lock_exclusive().into_tuple::<Uuid>();
+            locked.all(&self.tx).await.map_err(store_error)?;
+        }
+        let drawn = memory::Column::SourceMessageId.in_subquery(sources.into_query());
         let by_source = memory::Column::SourceUserId.eq(self.owner);
         self.delete(Condition::all().add(by_source).add(drawn))
             .await

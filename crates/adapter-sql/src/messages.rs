@@ -36,12 +36,10 @@ impl SqlUnitOfWork {
             .filter(message::Column::SessionId.eq(session.as_uuid()))
     }
 
-    /// An update of an answer that is still being written.
-    fn being_written(&self, id: MessageId) -> UpdateMany<message::Entity> {
+    fn update_of(&self, id: MessageId) -> UpdateMany<message::Entity> {
         message::Entity::update_many()
             .filter(message::Column::Id.eq(id.as_uuid()))
             .filter(message::Column::UserId.eq(self.owner))
-            .filter(message::Column::Status.eq(MessageStatus::Streaming.as_str()))
     }
 }
 
@@ -127,7 +125,8 @@ impl MessageRepository for SqlUnitOfWork {
         at: OffsetDateTime,
     ) -> Result<bool, StoreError> {
         let stored = self
-            .being_written(id)
+            .update_of(id)
+            .filter(message::Column::Status.eq(MessageStatus::Streaming.as_str()))
             .col_expr(message::Column::Content, Expr::value(content))
             .col_expr(message::Column::AliveAt, Expr::value(micros(at)))
             .exec(&self.tx)
@@ -143,7 +142,8 @@ impl MessageRepository for SqlUnitOfWork {
         let completion = reply.map(|reply| i64::from(reply.usage.completion));
         let finish = reply.map(|reply| reply.finish.as_str());
         let stored = self
-            .being_written(message.id)
+            .update_of(message.id)
+            .filter(message::Column::Status.ne(MessageStatus::Complete.as_str()))
             .col_expr(
                 message::Column::Content,
                 Expr::value(message.content.as_str()),

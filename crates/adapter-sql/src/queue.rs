@@ -18,11 +18,12 @@ use crate::store::SqlStore;
 const OUTBOX: Table = Table("outbox");
 
 /// One statement, so that it holds the write lock for as short as can be. The state is spelled out
-/// because that is what makes the partial index fit.
+/// because that is what makes the partial index fit. The number is `LONGEST_WAIT`.
 const CLAIM: &str = "\
     update outbox set attempts = attempts + 1, locked_until = $2 \
-    where id in (select id from outbox where state = 'pending' and available_at <= $1 \
-                 and (locked_until is null or locked_until <= $1) \
+    where id in (select id from outbox where state = 'pending' \
+                 and (available_at <= $1 or available_at > $1 + 600000000) \
+                 and (locked_until is null or locked_until <= $1 or locked_until > $2 + $2 - $1) \
                  order by available_at, id limit $3) \
     returning *";
 const RELEASE: &str = "update outbox set locked_until = null \

@@ -22,6 +22,7 @@ pub mod probes;
 pub mod serve;
 pub mod settings;
 pub mod shared;
+pub mod signals;
 pub mod system;
 pub mod tasks;
 pub mod telemetry;

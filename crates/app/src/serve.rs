@@ -20,6 +20,7 @@ use crate::index;
 use crate::models;
 use crate::say;
 use crate::settings::Settings;
+use crate::signals::{Hangups, signalled};
 use crate::tasks::Tasks;
 use crate::wiring::{self, Parts};
 use crate::worker;
@@ -61,7 +62,8 @@ impl Application {
         let listener = listen(settings)?;
         let address = listener.local_addr()?;
         let tasks = Tasks::new(Handle::current());
-        let api = parts.api(settings, Arc::new(tasks.clone()))?;
+        let (accounts, supabase) = parts.accounts(settings)?;
+        let api = parts.api(settings, Arc::new(tasks.clone()), accounts)?;
         parts.shared.compare().await;
         let running = adapter_http::serve(listener, api, http_settings(settings))?;
 
@@ -81,6 +83,10 @@ impl Application {
         ));
         if let Some(every) = settings.compare_every.filter(|_| settings.workers > 0) {
             workers.spawn(worker::compare(Arc::clone(&parts), every, stop.clone()));
+        }
+        if let Some(supabase) = supabase {
+            let hangups = Hangups::listen().context("SIGHUP cannot be heard")?;
+            workers.spawn(identity::forget_at_hangup(supabase, hangups, stop.clone()));
         }
         Ok(Self {
             address,
@@ -175,22 +181,6 @@ impl Application {
         }
         outcome
     }
-}
-
-/// Resolves at SIGINT or SIGTERM.
-pub(crate) async fn signalled() -> &'static str {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            return tokio::select! {
-                _ = tokio::signal::ctrl_c() => "SIGINT",
-                _ = terminate.recv() => "SIGTERM",
-            };
-        }
-    }
-    let _ = tokio::signal::ctrl_c().await;
-    "SIGINT"
 }
 
 /// One server per SQLite file: two would each hold incognito turns and give up each other's answers.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use adapter_auth::{
-    BcryptConfig, BcryptHasher, JwtAuthority, JwtConfig, SigningSecret, TokenAlgorithm,
+    BcryptConfig, BcryptHasher, JwtAuthority, JwtConfig, SigningSecret, SupabaseIdentity,
+    TokenAlgorithm,
 };
 use adapter_http::{Api, TaskSpawner};
 use adapter_sql::SqlStore;
 use anyhow::{Context, Result, bail};
-use domain::account::{AccountService, LocalIdentity, LocalIdentityConfig};
+use domain::account::{AccountService, IdentityProvider, LocalIdentity, LocalIdentityConfig};
 use domain::chat::{TurnConfig, TurnService};
 use domain::clock::{Clock, IdGenerator};
 use domain::health::Probe;
@@ -110,7 +111,12 @@ impl Parts {
     }
 
     /// The use cases, for the REST API.
-    pub fn api(&self, settings: &Settings, tasks: Arc<dyn TaskSpawner>) -> Result<Api> {
+    pub fn api(
+        &self,
+        settings: &Settings,
+        tasks: Arc<dyn TaskSpawner>,
+        accounts: AccountService,
+    ) -> Result<Api> {
         let store = Arc::new(self.store.clone());
         let signal: Arc<dyn WorkSignal> = Arc::new(self.bell.clone());
         let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
@@ -125,7 +131,7 @@ impl Parts {
             turns.instructions.clone_from(instructions);
         }
         Ok(Api {
-            accounts: self.accounts(settings)?,
+            accounts,
             profiles: ProfileService::new(
                 store.clone(),
                 Arc::clone(&self.index),
@@ -169,13 +175,17 @@ impl Parts {
         })
     }
 
-    fn accounts(&self, settings: &Settings) -> Result<AccountService> {
+    /// The accounts; with a Supabase project, also what must be told to forget its answers.
+    pub fn accounts(
+        &self,
+        settings: &Settings,
+    ) -> Result<(AccountService, Option<Arc<SupabaseIdentity>>)> {
         let store = Arc::new(self.store.clone());
         let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
         let (signing, password) = secrets(settings)?;
         let tokens = Arc::new(JwtAuthority::new(&signing, jwt_config(&settings.auth)?));
         let hasher = Arc::new(BcryptHasher::new(&password, BcryptConfig::default())?);
-        let local = Arc::new(LocalIdentity::new(
+        let local: Arc<dyn IdentityProvider> = Arc::new(LocalIdentity::new(
             store.clone(),
             store.clone(),
             hasher,
@@ -184,15 +194,13 @@ impl Parts {
             Arc::clone(&ids),
             LocalIdentityConfig::default(),
         ));
-        let identity = identity::choose(settings, local, &store, &clock, &ids)?;
-        Ok(AccountService::new(
-            identity,
-            store.clone(),
-            store,
-            tokens,
-            clock,
-            ids,
-        ))
+        let supabase = identity::connect(settings, &local, &store, &clock, &ids)?;
+        let identity = match &supabase {
+            Some(supabase) => Arc::clone(supabase) as Arc<dyn IdentityProvider>,
+            None => local,
+        };
+        let accounts = AccountService::new(identity, store.clone(), store, tokens, clock, ids);
+        Ok((accounts, supabase))
     }
 
     /// One background worker.

@@ -1,10 +1,11 @@
 //! The background workers, and the housekeeping beside them.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::jobs::{JobKind, JobOutcome, JobRunner, Maintenance, WorkSignal};
 use domain::memory::{IndexingError, Place, Reconciled};
+use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -80,6 +81,7 @@ fn kind(kind: JobKind) -> &'static str {
 pub async fn keep_house(parts: Arc<Parts>, stale_after: Duration, stop: CancellationToken) {
     let every = (stale_after / 4).clamp(Duration::from_secs(1), Duration::from_mins(1));
     let mut known_drops = 0;
+    let mut watch = ClockWatch::new(parts.clock.now());
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -96,11 +98,12 @@ pub async fn keep_house(parts: Arc<Parts>, stale_after: Duration, stop: Cancella
             known_drops = drops;
         }
         parts.shared.compare().await;
-        match parts
-            .worker_store
-            .interrupt_stale(parts.clock.now() - stale_after)
-            .await
-        {
+        let now = parts.clock.now();
+        if watch.was_set_within(stale_after, now) {
+            // Whoever is alive has time to say so by the new clock.
+            continue;
+        }
+        match parts.worker_store.interrupt_stale(now - stale_after).await {
             Ok(0) => {}
             Ok(count) => warn!(
                 count,
@@ -108,6 +111,38 @@ pub async fn keep_house(parts: Arc<Parts>, stale_after: Duration, stop: Cancella
             ),
             Err(error) => warn!(%error, "dead answers cannot be looked for"),
         }
+    }
+}
+
+/// Notices when the system's clock is set: it went otherwise than time did.
+struct ClockWatch {
+    clock: OffsetDateTime,
+    looked: Instant,
+    set: Option<Instant>,
+}
+
+impl ClockWatch {
+    /// What a clock may be corrected by without having been set.
+    const CORRECTION: Duration = Duration::from_secs(5);
+
+    fn new(clock: OffsetDateTime) -> Self {
+        Self {
+            clock,
+            looked: Instant::now(),
+            set: None,
+        }
+    }
+
+    /// Looks at the clock; tells whether it was set this long ago or less.
+    fn was_set_within(&mut self, span: Duration, clock: OffsetDateTime) -> bool {
+        let went = clock - self.clock;
+        if (went - self.looked.elapsed()).abs() > Self::CORRECTION {
+            let by = (went - self.looked.elapsed()).whole_seconds();
+            warn!(by, "the system's clock was set, by so many seconds");
+            self.set = Some(Instant::now());
+        }
+        (self.clock, self.looked) = (clock, Instant::now());
+        self.set.is_some_and(|at| at.elapsed() < span)
     }
 }
 

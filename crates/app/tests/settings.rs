@@ -83,10 +83,21 @@ fn supabase_needs_address_and_key() {
     let settings = load(&[url, key]).expect("good");
     let project = settings.auth.supabase.expect("a project");
     assert_eq!(project.url, url.1);
-    assert!(!project.allow_anonymous);
+    assert!(!project.allow_anonymous && !project.check_sessions);
+    assert_eq!(
+        (project.auth_path.as_str(), project.issuer),
+        ("/auth/v1", None)
+    );
     assert!(load(&[]).expect("good").auth.supabase.is_none());
     let mistakes = load(&[key]).expect_err("no address");
     assert!(mistakes[0].starts_with("SUPABASE_KEY"), "{mistakes:?}");
+    let secret = "qV7f0sLx-TzM7bWcJ4hRy8GdNf2PaEkq3V";
+    let same = [("JWT_SECRET_KEY", secret), ("SUPABASE_JWT_SECRET", secret)];
+    let mistakes = load(&[url, key, same[0], same[1]]).expect_err("one secret for both");
+    assert_eq!(
+        mistakes,
+        ["SUPABASE_JWT_SECRET: must differ from JWT_SECRET_KEY"]
+    );
 }
 
 #[test]
@@ -108,6 +119,7 @@ fn each_mistake_is_one_line_that_names_the_setting() {
         ("LOG_FORMAT", "xml"),
         ("MEMORYCHAT_TRUSTED_PROXIES", "proxy"),
         ("SUPABASE_ALLOW_ANONYMOUS", "perhaps"),
+        ("SUPABASE_CHECK_SESSIONS", "perhaps"),
         ("SUPABASE_URL", "https://abc.supabase.co"),
     ];
     for pair in wrong {

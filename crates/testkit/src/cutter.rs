@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -27,6 +27,7 @@ struct Plan {
 #[derive(Clone)]
 pub struct Cutter {
     port: u16,
+    server: Arc<AtomicU16>,
     plan: Arc<Mutex<Plan>>,
 }
 
@@ -44,13 +45,15 @@ impl Cutter {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let cutter = Self {
             port: listener.local_addr().unwrap().port(),
+            server: Arc::new(AtomicU16::new(server)),
             plan: Arc::default(),
         };
-        let plan = Arc::clone(&cutter.plan);
+        let (plan, server) = (Arc::clone(&cutter.plan), Arc::clone(&cutter.server));
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 // The server may be away: then so is this wire.
-                if let Ok(server) = TcpStream::connect(("127.0.0.1", server)) {
+                if let Ok(server) = TcpStream::connect(("127.0.0.1", server.load(Ordering::SeqCst)))
+                {
                     join(client, server, &plan, call);
                 }
             }
@@ -61,6 +64,11 @@ impl Cutter {
     /// Its own port.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Leads new connections to another port, as an address does that moves in a fail-over.
+    pub fn lead_to(&self, server: u16) {
+        self.server.store(server, Ordering::SeqCst);
     }
 
     /// Cuts one call, after `spared` others.

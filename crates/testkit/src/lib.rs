@@ -3,9 +3,10 @@
 //! - [`contract`]: one suite per port. The fake and every adapter pass the same cases, so a test
 //!   over a fake says something about the real thing.
 //! - [`fakes`]: the ports in memory, deterministic, each checked by its suite.
-//! - [`faults`], [`cutter`]: wrappers, and a wire, that fail on demand.
+//! - [`faults`], [`cutter`], [`faketime`]: wrappers, and a wire, that fail on demand, and a clock that jumps.
 //! - [`fixtures`], [`seed`] and [`bulk`]: values, rows, and very many rows, that a test needs before it starts.
 //! - [`supabase`], [`qdrant_server`]: stand-ins that speak the real protocols.
+//! - [`certificates`]: for servers that speak TLS.
 //! - [`servers`], [`pgbouncer`], [`redis_server`], [`llama_server`], [`models_dir`]: real servers and weights, for a
 //!   test that wants them.
 //!
@@ -25,9 +26,11 @@
 )]
 
 pub mod bulk;
+pub mod certificates;
 pub mod contract;
 pub mod cutter;
 pub mod fakes;
+pub mod faketime;
 pub mod faults;
 pub mod fixtures;
 pub mod llama_server;

@@ -1,11 +1,14 @@
 //! Servers that a test starts itself and throws away.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::certificates::ServerCertificate;
 
 /// A Postgres of the test's own; stopped and removed when dropped. Give each case a database of its own.
 pub struct Postgres {
@@ -18,6 +21,7 @@ struct Server {
     binaries: PathBuf,
     folder: PathBuf,
     port: u16,
+    speaks_tls: bool,
 }
 
 impl Postgres {
@@ -32,6 +36,15 @@ impl Postgres {
 
     /// A new server, whatever is set: for a test that stops it or looks into its folder.
     pub fn new() -> Option<Self> {
+        Self::launch(None)
+    }
+
+    /// A new server that speaks TLS with whoever asks for it, and shows this certificate.
+    pub fn with_tls(certificate: &ServerCertificate) -> Option<Self> {
+        Self::launch(Some(certificate))
+    }
+
+    fn launch(certificate: Option<&ServerCertificate>) -> Option<Self> {
         let Some(binaries) = binaries() else {
             assert!(
                 variable("CI").is_none(),
@@ -45,8 +58,12 @@ impl Postgres {
             binaries,
             folder: new_folder(),
             port,
+            speaks_tls: certificate.is_some(),
         };
         server.make_cluster();
+        if let Some(certificate) = certificate {
+            server.show(certificate);
+        }
         server.start();
         let url = format!("postgres://postgres@127.0.0.1:{port}/postgres?sslmode=disable");
         Some(Self {
@@ -63,6 +80,48 @@ impl Postgres {
     /// Starts it again after a [`crash`](Self::crash), at the same address.
     pub fn restart(&self) {
         self.own().start();
+    }
+
+    /// Shows another certificate from now on; only for a server that speaks TLS.
+    pub fn present(&self, certificate: &ServerCertificate) {
+        self.crash();
+        self.own().show(certificate);
+        self.restart();
+    }
+
+    /// A standby that follows this server for as long as both run. It stops following by a
+    /// [`crash`](Self::crash), and takes over by a [`restart`](Self::restart) and [`promote`](Self::promote).
+    #[must_use]
+    pub fn standby(&self) -> Self {
+        let primary = self.own();
+        let server = Server {
+            binaries: primary.binaries.clone(),
+            folder: new_folder(),
+            port: free_port(),
+            speaks_tls: false,
+        };
+        let mut copy = server.command("pg_basebackup");
+        let port = primary.port.to_string();
+        copy.args(["-h", "127.0.0.1", "-U", "postgres", "-p", &port]);
+        run(copy
+            .args(["-R", "-c", "fast", "--no-sync", "-D"])
+            .arg(server.data()));
+        server.start();
+        Self {
+            url: self
+                .url
+                .replace(&format!(":{port}/"), &format!(":{}/", server.port)),
+            server: Some(server),
+        }
+    }
+
+    /// Makes a standby a server that takes writes, with what it has.
+    pub fn promote(&self) {
+        let mut promote = self.own().command("pg_ctl");
+        run(promote
+            .arg("-D")
+            .arg(self.own().data())
+            .args(["-w", "-s", "promote"]));
     }
 
     /// Every file that holds what was stored, brought up to date first.
@@ -130,10 +189,11 @@ impl Server {
     fn start(&self) {
         let port = self.port;
         // Nothing here outlives the test, so nothing needs to be safe on disk.
+        let tls = if self.speaks_tls { "-c ssl=on" } else { "" };
         let settings = format!(
             "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off \
              -c full_page_writes=off -c shared_buffers=32MB \
-             -c max_connections=200"
+             -c max_connections=200 {tls}"
         );
         let mut start = self.command("pg_ctl");
         start
@@ -141,6 +201,18 @@ impl Server {
             .arg(self.data())
             .args(["-w", "-s", "-o", &settings]);
         run(start.arg("-l").arg(self.folder.join("log")).arg("start"));
+    }
+
+    /// Puts a certificate where the server looks for it; the key is its own secret.
+    fn show(&self, certificate: &ServerCertificate) {
+        let place = |name: &str, pem: &str| {
+            let file = self.data().join(name);
+            fs::write(&file, pem).unwrap();
+            fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+            give_away(&file);
+        };
+        place("server.crt", &certificate.certificate);
+        place("server.key", &certificate.key);
     }
 
     fn stop(&self, mode: &str) -> bool {
@@ -197,10 +269,15 @@ pub(crate) fn new_folder() -> PathBuf {
     let n = NEXT.fetch_add(1, Ordering::Relaxed);
     let folder = std::env::temp_dir().join(format!("memorychat-pg-{}-{n}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
-    if is_root() {
-        run(Command::new("chown").arg("nobody:nogroup").arg(&folder));
-    }
+    give_away(&folder);
     folder
+}
+
+/// To whom the server runs as, where that is not whoever runs the test.
+fn give_away(path: &Path) {
+    if is_root() {
+        run(Command::new("chown").arg("nobody:nogroup").arg(path));
+    }
 }
 
 fn is_root() -> bool {

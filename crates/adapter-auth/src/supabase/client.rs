@@ -44,6 +44,7 @@ pub(super) struct Session {
 pub(super) struct AuthClient {
     http: Client,
     base: String,
+    issuer: String,
     key: HeaderValue,
     /// A secret key of the new kind, on whose word addresses of people are believed.
     secret_key: Option<HeaderValue>,
@@ -59,7 +60,7 @@ impl AuthClient {
 
     /// Checks the settings; calls nobody.
     pub(super) fn new(config: &SupabaseConfig) -> Result<Self, BadSupabase> {
-        let base = config.issuer()?;
+        let (base, issuer) = (config.base()?, config.issuer()?);
         config.check_keys()?;
         let http = Client::builder()
             .user_agent(Self::USER_AGENT)
@@ -76,6 +77,7 @@ impl AuthClient {
         Ok(Self {
             http,
             base,
+            issuer,
             key: header(&config.key, "SUPABASE_KEY")?,
             secret_key: secret_key.transpose()?,
         })
@@ -83,7 +85,7 @@ impl AuthClient {
 
     /// What tokens say of who made them.
     pub(super) fn issuer(&self) -> &str {
-        &self.base
+        &self.issuer
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -280,4 +282,47 @@ fn unreachable(error: &reqwest::Error) -> Failure {
         "the line was cut"
     };
     Failure::Unavailable(what.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_is_found_in_either_shape_and_is_a_word() {
+        for (body, word) in [
+            (
+                json!({"code": "user_banned", "message": "m"}),
+                "user_banned",
+            ),
+            (
+                json!({"code": 403, "error_code": "bad_jwt", "msg": "m"}),
+                "bad_jwt",
+            ),
+            (json!({"code": 403, "msg": "m"}), ""),
+            (json!({"message": "Invalid API key"}), ""),
+            (json!({"code": "Two words\n"}), ""),
+            (json!({"code": "x".repeat(81)}), ""),
+            (json!("user_banned"), ""),
+            (Value::Null, ""),
+        ] {
+            assert_eq!(code(&body), word, "{body}");
+        }
+    }
+
+    #[test]
+    fn only_what_has_both_tokens_and_a_life_is_a_session() {
+        let whole =
+            json!({"access_token": "a", "refresh_token": "r", "expires_in": 3600, "user": {}});
+        assert!(session(whole.clone()).is_ok());
+        for lacking in ["access_token", "refresh_token", "expires_in"] {
+            let mut answer = whole.clone();
+            answer.as_object_mut().unwrap().remove(lacking);
+            let failure = session(answer).err();
+            assert!(
+                matches!(failure, Some(Failure::Unavailable(_))),
+                "{lacking}"
+            );
+        }
+    }
 }

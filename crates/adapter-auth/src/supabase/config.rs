@@ -8,12 +8,20 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::client::AuthClient;
 use crate::secret::{SecretError, SigningSecret};
+use crate::token::ISSUER as OWN_ISSUER;
+
+/// More than any issuer has: an address with room to spare.
+const MAX_ISSUER_BYTES: usize = 256;
 
 /// A Supabase project.
 #[derive(Clone)]
 pub struct SupabaseConfig {
     /// Its address, such as `https://abc.supabase.co`.
     pub url: String,
+    /// Where Auth is below that address: `/auth/v1`, or `/` for one without a gateway.
+    pub auth_path: String,
+    /// What its tokens say of who made them, where that is not the address of Auth.
+    pub issuer: Option<String>,
     /// The key that clients may know: publishable, or `anon` of old.
     pub key: SecretString,
     /// The key that only servers have: secret, or `service_role` of old.
@@ -22,6 +30,9 @@ pub struct SupabaseConfig {
     pub jwt_secret: Option<SecretString>,
     /// Let users in who have no account?
     pub allow_anonymous: bool,
+    /// Ask the service about every token, also those that verify: a session that ended there ends here
+    /// within a minute, and nobody is let in for longer than that while it does not answer.
+    pub check_sessions: bool,
 }
 
 /// A project that cannot be used; each is one line for the person who starts the service.
@@ -36,6 +47,15 @@ pub enum BadSupabase {
     /// Passwords would cross the network in the clear.
     #[error("SUPABASE_URL: must begin with https://, unless it is on this machine")]
     Plain,
+    /// Not a path below the address.
+    #[error("SUPABASE_AUTH_PATH: must be a plain path, such as /auth/v1")]
+    Path,
+    /// Nothing that tokens of a project say.
+    #[error(
+        "SUPABASE_ISSUER: must be what the project's tokens say in `iss`, without blanks, and not \
+             'memorychat', which this service's own tokens say"
+    )]
+    Issuer,
     /// A key that no header can hold.
     #[error("{0}: holds characters that no key has")]
     Key(&'static str),
@@ -59,8 +79,22 @@ impl SupabaseConfig {
         AuthClient::new(self).map(|_| ())
     }
 
-    /// What its tokens say of who made them; calls go below it.
+    /// What its tokens say of who made them.
     pub(super) fn issuer(&self) -> Result<String, BadSupabase> {
+        let Some(issuer) = &self.issuer else {
+            return self.base();
+        };
+        let issuer = issuer.trim();
+        let is_plain = issuer.bytes().all(|byte| byte.is_ascii_graphic());
+        if !is_plain || issuer.is_empty() || issuer.len() > MAX_ISSUER_BYTES || issuer == OWN_ISSUER
+        {
+            return Err(BadSupabase::Issuer);
+        }
+        Ok(issuer.to_owned())
+    }
+
+    /// Where calls go.
+    pub(super) fn base(&self) -> Result<String, BadSupabase> {
         let url = Url::parse(self.url.trim()).map_err(|_| BadSupabase::Url)?;
         let host = url.host_str().ok_or(BadSupabase::Url)?;
         let is_plain = match url.scheme() {
@@ -78,7 +112,18 @@ impl SupabaseConfig {
         if is_plain && !is_loopback(host) {
             return Err(BadSupabase::Plain);
         }
-        Ok(format!("{}/auth/v1", url.as_str().trim_end_matches('/')))
+        let path = self.path()?;
+        Ok(format!("{}{path}", url.as_str().trim_end_matches('/')))
+    }
+
+    fn path(&self) -> Result<&str, BadSupabase> {
+        let path = self.auth_path.trim();
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
+        if path.starts_with('/') && path.chars().all(is_plain) && !path.contains("..") {
+            Ok(path.trim_end_matches('/'))
+        } else {
+            Err(BadSupabase::Path)
+        }
     }
 
     /// Refuses keys that are in each other's place.
@@ -136,6 +181,7 @@ impl fmt::Debug for SupabaseConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SupabaseConfig")
             .field("url", &self.url)
+            .field("issuer", &self.issuer)
             .finish_non_exhaustive()
     }
 }
@@ -147,10 +193,13 @@ mod tests {
     fn config(url: &str) -> SupabaseConfig {
         SupabaseConfig {
             url: url.to_owned(),
+            auth_path: "/auth/v1".to_owned(),
+            issuer: None,
             key: "sb_publishable_x".into(),
             service_key: None,
             jwt_secret: None,
             allow_anonymous: false,
+            check_sessions: false,
         }
     }
 
@@ -168,6 +217,63 @@ mod tests {
             ("http://localhost:9", "http://localhost:9/auth/v1"),
         ] {
             assert_eq!(config(url).issuer().unwrap(), issuer);
+            assert_eq!(config(url).base().unwrap(), issuer);
+        }
+    }
+
+    #[test]
+    fn an_issuer_that_is_set_changes_no_address() {
+        for issuer in [
+            "https://auth.example.org/auth/v1",
+            "https://a/",
+            "gotrue",
+            " gotrue ",
+        ] {
+            let set = SupabaseConfig {
+                issuer: Some(issuer.to_owned()),
+                ..config("https://a")
+            };
+            assert_eq!(set.issuer().unwrap(), issuer.trim());
+            assert_eq!(set.base().unwrap(), "https://a/auth/v1");
+        }
+        let long = "x".repeat(257);
+        for issuer in [
+            "",
+            " ",
+            "two words",
+            "a\nb",
+            "memorychat",
+            "ü",
+            long.as_str(),
+        ] {
+            let set = SupabaseConfig {
+                issuer: Some(issuer.to_owned()),
+                ..config("https://a")
+            };
+            assert!(matches!(set.check(), Err(BadSupabase::Issuer)), "{issuer}");
+        }
+    }
+
+    #[test]
+    fn auth_may_lie_elsewhere_below_the_address() {
+        for (path, base) in [
+            ("/", "https://a"),
+            ("/gotrue", "https://a/gotrue"),
+            ("/x/auth/v1/", "https://a/x/auth/v1"),
+        ] {
+            let set = SupabaseConfig {
+                auth_path: path.to_owned(),
+                ..config("https://a")
+            };
+            assert_eq!(set.base().unwrap(), base);
+            assert_eq!(set.issuer().unwrap(), base);
+        }
+        for path in ["", "auth/v1", "/auth?x", "/a#b", "/a b", "/../x", "/%2e"] {
+            let set = SupabaseConfig {
+                auth_path: path.to_owned(),
+                ..config("https://a")
+            };
+            assert!(matches!(set.check(), Err(BadSupabase::Path)), "{path}");
         }
     }
 

@@ -56,6 +56,13 @@ impl SupabaseIdentity {
         })
     }
 
+    /// Forgets the signing keys and everything the service said of tokens: a key that was revoked there
+    /// is refused from now on. While the service cannot be asked anew, its tokens are refused as
+    /// [`AccountError::Provider`], so that nobody is logged out by it.
+    pub fn forget(&self) {
+        self.verifier.purge();
+    }
+
     /// Is it a token of the project, going by what it says? Others are the local provider's to judge.
     fn is_projects(&self, token: &str) -> bool {
         said_issuer(token).is_some_and(|issuer| issuer == self.client.issuer())
@@ -73,7 +80,7 @@ impl SupabaseIdentity {
         let verified = match self.verifier.verify(&session.access_token).await {
             Err(AccountError::BadToken) => {
                 return Err(AccountError::Provider(
-                    "a fresh token does not verify; look at SUPABASE_URL and the clocks".into(),
+                    "a fresh token does not verify; look at SUPABASE_ISSUER and the clocks".into(),
                 ));
             }
             other => other?,

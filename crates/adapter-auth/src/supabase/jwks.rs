@@ -49,6 +49,8 @@ struct Cached {
     /// Whether the last fetch failed.
     failed: bool,
     flight: Option<Flight>,
+    /// How often everything was forgotten: what a fetch from before that brings is not taken.
+    purges: u64,
 }
 
 /// The keys of one project, shared by all who check tokens.
@@ -94,6 +96,16 @@ impl Jwks {
         }
     }
 
+    /// Forgets all keys: until they were fetched anew, no token can be judged.
+    pub(super) fn purge(&self) {
+        let mut cached = lock(&self.cached);
+        let purges = cached.purges + 1;
+        *cached = Cached {
+            purges,
+            ..Cached::default()
+        };
+    }
+
     fn look(&self, kid: &str, may_fetch: bool) -> Look {
         let now = self.clock.now();
         let mut cached = lock(&self.cached);
@@ -124,11 +136,15 @@ impl Jwks {
             return None;
         }
         cached.tried_at = Some(now);
+        let purges = cached.purges;
         let (client, clock) = (self.client.clone(), Arc::clone(&self.clock));
         let target = Arc::clone(&self.cached);
         let flight = async move {
             let fetched = client.keys(PATIENCE).await.and_then(|keys| parse(&keys));
             let mut cached = lock(&target);
+            if cached.purges != purges {
+                return;
+            }
             cached.flight = None;
             cached.failed = fetched.is_err();
             match fetched {

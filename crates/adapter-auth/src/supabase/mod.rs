@@ -7,21 +7,24 @@
 //! | `refusal` | the table from upstream's codes to [`AccountError`](domain::account::AccountError) |
 //! | `claims` | what a token must say |
 //! | `jwks` | the published keys: fetched rarely, kept for a while |
-//! | `legacy` | tokens signed with the old shared secret |
-//! | `verify` | which of the two a token is, and whether it is good |
+//! | `inquiry` | what the service itself says of a token: believed for a minute |
+//! | `verify` | how a token is to be judged, and whether it is good |
 //! | `identity` | the [`IdentityProvider`](domain::account::IdentityProvider) over all of it |
 //!
 //! A token is judged by its issuer first, and each issuer's tokens by keys of one family that only
 //! they are judged by: the published ones for ES256 and RS256, the shared secret (or the service
 //! itself, which has it) for HS256. Nothing in a token chooses a key but the id of a published one.
+//!
+//! What is kept of the service's answers (keys, and its word on tokens) can be forgotten at once, for a
+//! key that was revoked: [`SupabaseIdentity::forget`].
 
 mod claims;
 mod client;
 mod config;
 mod flight;
 mod identity;
+mod inquiry;
 mod jwks;
-mod legacy;
 mod probe;
 mod refusal;
 mod verify;

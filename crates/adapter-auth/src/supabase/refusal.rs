@@ -67,7 +67,10 @@ fn by_status(
 ) -> AccountError {
     let is_timeout = matches!(code.as_str(), "request_timeout" | "hook_timeout");
     match (status, asked) {
-        (429, _) => AccountError::TooMany { retry_after },
+        // For a token, it is this server that asks too often, not the person.
+        (429, Asked::SignUp | Asked::LogIn | Asked::Refresh) => {
+            AccountError::TooMany { retry_after }
+        }
         (409, Asked::Refresh) => AccountError::RefreshBusy,
         (400 | 413 | 422, Asked::SignUp) if !is_timeout && !code.is_empty() => not_taken(
             "password",
@@ -114,7 +117,7 @@ fn weakness(reasons: &[String]) -> String {
 mod tests {
     use domain::error::Classify;
     use domain::error::ErrorKind::{
-        self, Conflict, Forbidden, Invalid, RateLimited, Unauthenticated,
+        self, Conflict, Forbidden, Invalid, RateLimited, Unauthenticated, Unavailable,
     };
 
     use super::Asked::{LogIn, Refresh, SignUp, Token};
@@ -141,6 +144,7 @@ mod tests {
         (SignUp, 400, "validation_failed", Invalid, "validation_failed"),
         (SignUp, 400, "email_address_invalid", Invalid, "validation_failed"),
         (SignUp, 422, "signup_disabled", Forbidden, "identity_refused"),
+        (SignUp, 422, "anonymous_provider_disabled", Forbidden, "identity_refused"),
         (SignUp, 400, "captcha_failed", Forbidden, "identity_refused"),
         (SignUp, 429, "over_email_send_rate_limit", RateLimited, "rate_limited"),
         (LogIn, 400, "invalid_credentials", Unauthenticated, "invalid_credentials"),
@@ -153,11 +157,17 @@ mod tests {
         (Refresh, 400, "refresh_token_not_found", Unauthenticated, "invalid_token"),
         (Refresh, 400, "refresh_token_already_used", Unauthenticated, "invalid_token"),
         (Refresh, 400, "session_expired", Unauthenticated, "invalid_token"),
+        (Refresh, 400, "session_not_found", Unauthenticated, "invalid_token"),
+        (Refresh, 400, "user_banned", Unauthenticated, "invalid_token"),
+        (Refresh, 429, "over_request_rate_limit", RateLimited, "rate_limited"),
         (Refresh, 400, "validation_failed", Unauthenticated, "invalid_token"),
         (Refresh, 409, "conflict", Conflict, "refresh_busy"),
         (Token, 403, "bad_jwt", Unauthenticated, "invalid_token"),
         (Token, 403, "session_not_found", Unauthenticated, "invalid_token"),
+        (Token, 403, "user_not_found", Unauthenticated, "invalid_token"),
+        (Token, 403, "user_banned", Unauthenticated, "invalid_token"),
         (Token, 401, "no_authorization", Unauthenticated, "invalid_token"),
+        (Token, 429, "over_request_rate_limit", Unavailable, "identity_unavailable"),
         // Codes that are not listed.
         (SignUp, 422, "something_new", Invalid, "validation_failed"),
         (LogIn, 400, "something_new", Forbidden, "identity_refused"),

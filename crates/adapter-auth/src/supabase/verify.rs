@@ -1,16 +1,18 @@
 //! Is this a good token of the project, and whose?
 
+use std::iter;
 use std::sync::Arc;
 
 use domain::account::AccountError;
 use domain::clock::Clock;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
+use secrecy::{ExposeSecret, SecretString};
 
 use super::claims::{Claims, Head, MAX_TOKEN_BYTES, Verified, part};
 use super::client::AuthClient;
 use super::config::SupabaseConfig;
+use super::inquiry::Inquiry;
 use super::jwks::Jwks;
-use super::legacy::{Legacy, secret_key};
 
 /// Checks tokens of one issuer.
 pub(super) struct Verifier {
@@ -18,7 +20,16 @@ pub(super) struct Verifier {
     clock: Arc<dyn Clock>,
     published: Jwks,
     secret: Option<DecodingKey>,
-    legacy: Legacy,
+    /// For tokens of the old shared secret, when it is not here.
+    unverified: Inquiry,
+    /// For tokens that were verified, when their sessions count too. Apart from the others: a flood of
+    /// forgeries must not take their turns.
+    sessions: Option<Inquiry>,
+}
+
+/// The shared secret as a key.
+fn secret_key(secret: &SecretString) -> DecodingKey {
+    DecodingKey::from_secret(secret.expose_secret().trim().as_bytes())
 }
 
 /// The library checks signature and algorithm, one at a time. Its checks of claims would read the
@@ -38,12 +49,14 @@ impl Verifier {
         client: &AuthClient,
         clock: &Arc<dyn Clock>,
     ) -> Self {
+        let inquiry = || Inquiry::new(client.clone(), Arc::clone(clock));
         Self {
             issuer: client.issuer().to_owned(),
             clock: Arc::clone(clock),
             published: Jwks::new(client.clone(), Arc::clone(clock)),
-            secret: secret_key(config.jwt_secret.as_ref()),
-            legacy: Legacy::new(client.clone(), Arc::clone(clock)),
+            secret: config.jwt_secret.as_ref().map(secret_key),
+            unverified: inquiry(),
+            sessions: config.check_sessions.then(inquiry),
         }
     }
 
@@ -56,14 +69,27 @@ impl Verifier {
         // What says the wrong things costs no call, whoever signed it.
         let says = part::<Claims>(token, 1).and_then(|claims| self.check(claims));
         let says = says.map_err(|_| AccountError::BadToken)?;
-        match head.alg.as_str() {
-            "ES256" => self.by_key(token, &head, Algorithm::ES256).await,
-            "RS256" => self.by_key(token, &head, Algorithm::RS256).await,
-            "HS256" => match &self.secret {
-                Some(secret) => self.signed(token, secret, Algorithm::HS256),
-                None => self.legacy.ask(token, &says).await.map(|()| says),
-            },
-            _ => Err(AccountError::BadToken),
+        let verified = match (head.alg.as_str(), &self.secret) {
+            ("ES256", _) => self.by_key(token, &head, Algorithm::ES256).await?,
+            ("RS256", _) => self.by_key(token, &head, Algorithm::RS256).await?,
+            ("HS256", Some(secret)) => self.signed(token, secret, Algorithm::HS256)?,
+            ("HS256", None) => {
+                self.unverified.ask(token, &says).await?;
+                return Ok(says);
+            }
+            _ => return Err(AccountError::BadToken),
+        };
+        if let Some(sessions) = &self.sessions {
+            sessions.ask(token, &verified).await?;
+        }
+        Ok(verified)
+    }
+
+    /// Forgets keys and answers; the next token is judged anew.
+    pub(super) fn purge(&self) {
+        self.published.purge();
+        for inquiry in iter::once(&self.unverified).chain(&self.sessions) {
+            inquiry.purge();
         }
     }
 

@@ -21,6 +21,22 @@ async fn the_forge_of_these_tests_makes_tokens_that_pass() {
     let mut many = world.claims();
     many["aud"] = json!(["other", "authenticated"]);
     assert!(world.who(&world.token(&many)).await.is_ok());
+    let mut rich = world.claims();
+    for (claim, value) in [
+        ("amr", json!(["password"])),
+        ("client_id", json!("x")),
+        ("scope", json!("openid")),
+        ("aal", json!("aal2")),
+        ("app_metadata", json!({"provider": "email"})),
+        (
+            "user_metadata",
+            json!({"role": "service_role", "sub": "me"}),
+        ),
+        ("phone", json!("")),
+    ] {
+        rich[claim] = value;
+    }
+    assert!(world.who(&world.token(&rich)).await.is_ok());
     let mut bare = world.claims();
     bare.as_object_mut().unwrap().remove("email");
     assert!(world.who(&world.token(&bare)).await.is_ok());
@@ -150,8 +166,19 @@ fn resigned(world: &World, alg: &str, sign: impl Fn(&[u8]) -> Vec<u8>) -> String
 
 #[tokio::test]
 async fn only_the_algorithm_of_the_key_is_taken() {
-    for key in [SigningKey::es256, SigningKey::rs256] {
-        let world = world_with(|config| config.key = key(), |_| {}).await;
+    // With the shared secret set too, each algorithm still has a key of its own.
+    let secret = Some("qV7f0sLx-TzM7bWcJ4hRy8GdNf2PaEkq3V");
+    for (key, secret) in [
+        (SigningKey::es256 as fn() -> SigningKey, None),
+        (SigningKey::rs256, None),
+        (SigningKey::es256, secret),
+        (SigningKey::rs256, secret),
+    ] {
+        let world = world_with(
+            |config| config.key = key(),
+            |settings| settings.jwt_secret = secret.map(Into::into),
+        )
+        .await;
         world.who(&access(&world.visitor())).await.unwrap();
         for alg in [
             "none", "None", "nOnE", "", "es256", "ES384", "PS256", "EdDSA", "RS512", "HS512",

@@ -4,28 +4,15 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::account::{AccountError, IdentityProvider, Password, SignUp, SignedIn};
+use domain::account::{AccountError, IdentityProvider, Password, SignUp};
 use domain::error::{Classify, ErrorKind};
 use domain::store::Store;
 use testkit::fixtures::a_user;
 use testkit::supabase::Fault;
 
 use crate::support::{
-    World, access, is_bad_token, is_unavailable, password, refresh, world, world_with,
+    access, is_bad_token, is_unavailable, password, refresh, signed_up, world, world_with,
 };
-
-async fn signed_up(world: &World) -> SignedIn {
-    let email = a_user().email;
-    match world
-        .identity
-        .sign_up(&email, &password(), None)
-        .await
-        .unwrap()
-    {
-        SignUp::Done(signed_in) => *signed_in,
-        SignUp::ConfirmationSent => panic!("no confirmation was asked for"),
-    }
-}
 
 const HERE: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7)));
 
@@ -128,6 +115,7 @@ async fn a_secret_key_names_the_callers_address_and_another_does_not() {
     assert!(call.header("user-agent").starts_with("memorychat/"));
     assert_eq!(call.bearer(), None);
     assert_eq!(call.header("x-jwt-aud"), "");
+    assert_eq!(call.header("x-supabase-api-version"), "2024-01-01");
 
     let public = world_with(|config| config.attempts = Some(2), |_| {}).await;
     for _ in 0..2 {
@@ -212,6 +200,12 @@ async fn down_slow_or_answering_for_another_is_unavailable_and_passes() {
             .who(&signed_in.tokens.access)
             .await
             .expect("known keys go on");
+        world.upstream.fault("/", fault);
+        let newcomer = a_user().email;
+        let made = world.identity.sign_up(&newcomer, &password(), None).await;
+        is_unavailable(made, &what);
+        let refreshed = world.identity.refresh("abcdefabcdef", None).await;
+        is_unavailable(refreshed, &what);
     }
     world
         .upstream
@@ -425,6 +419,21 @@ async fn a_visitor_and_a_log_in_here_are_one_person_whose_address_follows() {
     let newcomer = world.identity.refresh(&session, None).await.unwrap();
     assert_ne!(newcomer.user.id, signed_in.user.id);
     assert_eq!(newcomer.user.email, email);
+}
+
+#[tokio::test]
+async fn an_address_is_no_proof_of_who_somebody_is() {
+    let world = world().await;
+    let email = a_user().email;
+    let SignUp::Done(own) = (world.local.sign_up(&email, &password(), None).await).unwrap() else {
+        panic!("no confirmation was asked for");
+    };
+    // The same address at the project, whoever has it there.
+    let visitor = world.upstream.visitor(email.as_str());
+    let there = world.who(&access(&visitor)).await.unwrap();
+    assert_ne!(there.user, own.user.id);
+    let here = world.who(&own.tokens.access).await.unwrap();
+    assert_eq!(here.user, own.user.id);
 }
 
 #[tokio::test]

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use testkit::supabase::Fault;
+use serde_json::json;
 use testkit::supabase::keys::SigningKey;
+use testkit::supabase::{Fault, KeyState};
 
 use crate::support::{World, access, is_bad_token, is_unavailable, world_with};
 
@@ -63,6 +64,23 @@ async fn a_forged_token_is_refused_and_asked_about_once() {
 }
 
 #[tokio::test]
+async fn the_projects_own_keys_of_old_are_nobodys_token() {
+    for secret_is_set in [true, false] {
+        let world = old_project(secret_is_set).await;
+        let now = world.claims()["iat"].as_i64().unwrap();
+        for role in ["anon", "service_role"] {
+            let claims = json!({"iss": "supabase", "ref": "abc", "role": role, "iat": now, "exp": now + 315_360_000});
+            is_bad_token(world.who(&world.token(&claims)).await, role);
+            // Nor under the name of the service, with whatever else tokens have.
+            let mut claims = world.claims();
+            claims["role"] = json!(role);
+            is_bad_token(world.who(&world.token(&claims)).await, role);
+        }
+        assert!(world.upstream.calls().is_empty());
+    }
+}
+
+#[tokio::test]
 async fn a_session_that_ended_upstream_is_noticed_within_a_minute() {
     let world = old_project(false).await;
     let email = testkit::fixtures::a_user().email;
@@ -75,7 +93,8 @@ async fn a_session_that_ended_upstream_is_noticed_within_a_minute() {
 
 #[tokio::test]
 async fn while_the_service_is_down_nobody_is_logged_out() {
-    for fault in [Fault::Down, Fault::BadGateway] {
+    let slow = Fault::Slow(Duration::from_secs(10));
+    for fault in [Fault::Down, Fault::BadGateway, slow] {
         let world = old_project(false).await;
         let token = access(&world.visitor());
         world.who(&token).await.unwrap();
@@ -86,6 +105,34 @@ async fn while_the_service_is_down_nobody_is_logged_out() {
         world.upstream.heal();
         world.who(&token).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn what_the_service_said_is_forgotten_when_it_is_to_be() {
+    let world = Arc::new(old_project(false).await);
+    let token = access(&world.visitor());
+    world.who(&token).await.unwrap();
+    let old = world.upstream.kid();
+    let next = SigningKey::hs256(b"the next secret");
+    world.upstream.add_key(next, KeyState::InUse);
+    world.upstream.set_key(&old, KeyState::Revoked);
+    world.who(&token).await.expect("still believed");
+    world.identity.forget();
+    is_bad_token(world.who(&token).await, "a revoked secret");
+    // Whoever asks afterwards does not share an answer that was under way before.
+    let asked = world.upstream.count("/user");
+    let slow = Fault::Slow(Duration::from_millis(300));
+    world.upstream.fault("/user", slow);
+    let token = access(&world.visitor());
+    let mut first = tokio::task::JoinSet::new();
+    let (asker, shown) = (Arc::clone(&world), token.clone());
+    first.spawn(async move { asker.who(&shown).await.is_ok() });
+    world.is_asked("/user", asked + 1).await;
+    world.identity.forget();
+    world.upstream.fault("/user", Fault::Down);
+    is_unavailable(world.who(&token).await, "nobody to ask");
+    assert!(first.join_next().await.unwrap().unwrap());
+    is_unavailable(world.who(&token).await, "what came late is not kept");
 }
 
 #[tokio::test]
@@ -100,9 +147,15 @@ async fn a_positive_answer_does_not_outlive_its_token() {
     .await;
     let token = access(&world.visitor());
     world.who(&token).await.unwrap();
-    world.clock.advance(Duration::from_secs(41));
+    // Here it has half a minute more, there it has not.
+    world.clock.advance(Duration::from_secs(11));
+    for _ in 0..3 {
+        is_bad_token(world.who(&token).await, "expired there");
+    }
+    assert_eq!(world.upstream.count("/user"), 2);
+    world.clock.advance(Duration::from_secs(30));
     is_bad_token(world.who(&token).await, "expired");
-    assert_eq!(world.upstream.count("/user"), 1);
+    assert_eq!(world.upstream.count("/user"), 2);
 }
 
 #[tokio::test]

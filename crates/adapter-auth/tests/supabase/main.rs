@@ -10,4 +10,6 @@ mod calls;
 mod contract;
 mod legacy;
 mod published_keys;
+mod self_hosted;
+mod sessions;
 mod support;

@@ -99,6 +99,62 @@ async fn a_revoked_key_is_refused_after_ten_minutes() {
 }
 
 #[tokio::test]
+async fn a_revoked_key_is_refused_at_once_when_all_is_forgotten() {
+    let world = world().await;
+    let old = world.upstream.kid();
+    let token = access(&world.visitor());
+    world.who(&token).await.unwrap();
+    world.upstream.add_key(SigningKey::es256(), KeyState::InUse);
+    world.upstream.set_key(&old, KeyState::Revoked);
+    world.who(&token).await.expect("still believed");
+    world.identity.forget();
+    is_bad_token(world.who(&token).await, "a revoked key");
+    world.who(&access(&world.visitor())).await.unwrap();
+    assert_eq!(world.upstream.count(JWKS), 2);
+}
+
+#[tokio::test]
+async fn what_was_forgotten_during_an_outage_logs_nobody_out() {
+    let world = world().await;
+    let token = access(&world.visitor());
+    world.who(&token).await.unwrap();
+    world.upstream.fault(JWKS, Fault::Down);
+    world.identity.forget();
+    for _ in 0..20 {
+        is_unavailable(world.who(&token).await, "no keys at the moment");
+    }
+    assert_eq!(world.upstream.count(JWKS), 2, "no storm of calls");
+    world.upstream.heal();
+    world.clock.advance(Duration::from_secs(30));
+    world.who(&token).await.expect("it has passed by itself");
+    // Whoever does not want to wait for the half minute asks again.
+    world.upstream.fault(JWKS, Fault::Down);
+    world.identity.forget();
+    is_unavailable(world.who(&token).await, "down again");
+    world.upstream.heal();
+    world.identity.forget();
+    world.who(&token).await.expect("it is asked at once");
+}
+
+#[tokio::test]
+async fn keys_that_were_on_their_way_are_forgotten_too() {
+    let world = Arc::new(world().await);
+    let token = access(&world.visitor());
+    let slow = Fault::Slow(Duration::from_millis(300));
+    world.upstream.fault(JWKS, slow);
+    let mut first = tokio::task::JoinSet::new();
+    let (asker, asked) = (Arc::clone(&world), token.clone());
+    first.spawn(async move { asker.who(&asked).await });
+    world.is_asked(JWKS, 1).await;
+    world.identity.forget();
+    world.upstream.fault(JWKS, Fault::Down);
+    is_unavailable(world.who(&token).await, "nothing is known");
+    let first = first.join_next().await.unwrap().unwrap();
+    is_unavailable(first, "what came was asked for before");
+    is_unavailable(world.who(&token).await, "and is not kept");
+}
+
+#[tokio::test]
 async fn known_keys_outlive_an_outage_of_twenty_minutes() {
     for fault in [
         Fault::Down,
@@ -128,13 +184,19 @@ async fn known_keys_outlive_an_outage_of_twenty_minutes() {
 
 #[tokio::test]
 async fn without_any_keys_nothing_is_accepted_and_nobody_is_logged_out() {
-    let world = world().await;
-    world.upstream.fault(JWKS, Fault::Down);
-    let token = access(&world.visitor());
-    is_unavailable(world.who(&token).await, "keys were never fetched");
-    let mut expired = world.claims();
-    expired["exp"] = json!(1);
-    is_bad_token(world.who(&world.token(&expired)).await, "an expired token");
+    let slow = Fault::Slow(Duration::from_secs(10));
+    for fault in [Fault::Down, Fault::BadGateway, slow] {
+        let world = world().await;
+        world.upstream.fault(JWKS, fault);
+        let token = access(&world.visitor());
+        is_unavailable(world.who(&token).await, "keys were never fetched");
+        let mut expired = world.claims();
+        expired["exp"] = json!(1);
+        is_bad_token(world.who(&world.token(&expired)).await, "an expired token");
+        world.upstream.heal();
+        world.clock.advance(Duration::from_secs(30));
+        world.who(&token).await.expect("it has passed");
+    }
 }
 
 #[tokio::test]

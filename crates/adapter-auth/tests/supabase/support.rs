@@ -1,14 +1,16 @@
 //! A provider over the stand-in and a store in memory.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use adapter_auth::{JwtAuthority, JwtConfig, SigningSecret, SupabaseConfig, SupabaseIdentity};
 use domain::account::{
-    AccountError, ForeignAccounts, Identity, IdentityProvider, LocalIdentity, LocalIdentityConfig,
-    Password,
+    AccountError, Email, ForeignAccounts, Identity, IdentityProvider, LocalIdentity,
+    LocalIdentityConfig, Password, SignUp, SignedIn,
 };
 use domain::clock::Clock;
 use domain::error::{Classify, ErrorKind};
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use testkit::fakes::{FixedClock, InMemoryStore, PlainHasher, SequentialIds};
 use testkit::fixtures::{a_user, fresh_id};
@@ -37,10 +39,13 @@ pub(crate) async fn world_with(
     let upstream = Supabase::start(config).await;
     let mut settings = SupabaseConfig {
         url: upstream.url().to_owned(),
+        auth_path: "/auth/v1".to_owned(),
+        issuer: None,
         key: upstream.publishable_key().into(),
         service_key: None,
         jwt_secret: None,
         allow_anonymous: false,
+        check_sessions: false,
     };
     settle(&mut settings);
     let store = Arc::new(InMemoryStore::new());
@@ -76,10 +81,70 @@ pub(crate) fn password() -> Password {
     Password::choose(PASSWORD.to_owned()).unwrap()
 }
 
+/// Somebody who signed up here.
+pub(crate) async fn signed_up(world: &World) -> SignedIn {
+    let email = a_user().email;
+    match world
+        .identity
+        .sign_up(&email, &password(), None)
+        .await
+        .unwrap()
+    {
+        SignUp::Done(signed_in) => *signed_in,
+        SignUp::ConfirmationSent => panic!("no confirmation was asked for"),
+    }
+}
+
 impl World {
     /// A session that the web client opened with the project itself.
     pub(crate) fn visitor(&self) -> Value {
         self.upstream.visitor(a_user().email.as_str())
+    }
+
+    /// Waits until so many calls to this path have come in.
+    pub(crate) async fn is_asked(&self, path: &str, times: usize) {
+        for _ in 0..1000 {
+            if self.upstream.count(path) >= times {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("{path} is not asked {times} times");
+    }
+
+    /// `signOut` of the web client, at the project itself.
+    pub(crate) async fn sign_out_elsewhere(&self, token: &str, scope: &str) {
+        let path = format!("/logout?scope={scope}");
+        let request = self.elsewhere(Method::POST, &path).bearer_auth(token);
+        let status = request.send().await.unwrap().status();
+        assert_eq!(status.as_u16(), 204);
+    }
+
+    /// `updateUser` with a new password, likewise.
+    pub(crate) async fn change_password_elsewhere(&self, token: &str) {
+        let request = self.elsewhere(Method::PUT, "/user").bearer_auth(token);
+        let request = request.json(&json!({"password": "another horse battery"}));
+        assert!(request.send().await.unwrap().status().is_success());
+    }
+
+    /// One more session of somebody who has one.
+    pub(crate) async fn log_in_elsewhere(&self, email: &Email) -> Value {
+        let body = json!({"email": email.as_str(), "password": PASSWORD});
+        let request = self.elsewhere(Method::POST, "/token?grant_type=password");
+        request
+            .json(&body)
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap()
+    }
+
+    fn elsewhere(&self, method: Method, path: &str) -> RequestBuilder {
+        let address = format!("{}/auth/v1{path}", self.upstream.url());
+        let request = reqwest::Client::new().request(method, address);
+        request.header("apikey", self.upstream.publishable_key())
     }
 
     pub(crate) async fn who(&self, token: &str) -> Result<Identity, AccountError> {

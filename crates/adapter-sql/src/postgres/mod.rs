@@ -5,6 +5,7 @@
 mod connect;
 mod login;
 mod pooler;
+mod tls;
 
 use domain::ids::UserId;
 use domain::store::StoreError;
@@ -13,6 +14,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, Transact
 pub(crate) use connect::open;
 pub use login::Login;
 pub(crate) use login::check as check_login;
+pub(crate) use tls::{tls_problem, wire_problem};
 
 use crate::error::store_error;
 

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::database::{self, Schema};
 use crate::settings::Settings;
 use crate::wiring::Parts;
-use crate::{index, models, say, worker};
+use crate::{index, models, say, signals, worker};
 
 pub(super) async fn run(settings: &Settings) -> Result<()> {
     let store = database::open(settings, Schema::Check).await?;
@@ -35,7 +35,7 @@ pub(super) async fn run(settings: &Settings) -> Result<()> {
     if let Some(every) = settings.compare_every {
         workers.spawn(worker::compare(Arc::clone(&parts), every, stop.clone()));
     }
-    crate::serve::signalled().await;
+    signals::signalled().await;
     stop.cancel();
     while workers.join_next().await.is_some() {}
     Ok(parts.store.close().await?)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use adapter_auth::SupabaseConfig;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Reader;
@@ -18,55 +19,56 @@ pub struct AuthSettings {
     /// Key of the password pre-hash; `None` for the one in the data folder.
     pub password_key: Option<SecretString>,
     /// The Supabase project that keeps the accounts; `None` when they are kept here.
-    pub supabase: Option<SupabaseSettings>,
-}
-
-/// A Supabase project.
-#[derive(Debug, Clone)]
-pub struct SupabaseSettings {
-    /// Its address.
-    pub url: String,
-    /// The key that clients may know.
-    pub key: SecretString,
-    /// The key that only servers have.
-    pub service_key: Option<SecretString>,
-    /// The shared secret of HS256 tokens.
-    pub jwt_secret: Option<SecretString>,
-    /// Let anonymous users in?
-    pub allow_anonymous: bool,
+    pub supabase: Option<SupabaseConfig>,
 }
 
 impl Reader<'_> {
     pub(super) fn auth(&mut self) -> AuthSettings {
         let jwt_secret = self.secret("JWT_SECRET_KEY");
         let password_key = self.secret("MEMORYCHAT_PASSWORD_KEY");
-        if let (Some(a), Some(b)) = (&jwt_secret, &password_key)
-            && a.expose_secret() == b.expose_secret()
-        {
-            self.mistakes
-                .push("MEMORYCHAT_PASSWORD_KEY: must differ from JWT_SECRET_KEY".to_owned());
-        }
         let minutes: u32 = self.number("JWT_EXPIRATION_MINUTES", 1, 525_600);
+        let supabase = self.supabase();
+        let shared = supabase.as_ref().and_then(|set| set.jwt_secret.as_ref());
+        self.differ(
+            "MEMORYCHAT_PASSWORD_KEY",
+            password_key.as_ref(),
+            jwt_secret.as_ref(),
+        );
+        self.differ("SUPABASE_JWT_SECRET", shared, jwt_secret.as_ref());
         AuthSettings {
             jwt_secret,
             jwt_algorithm: self.choice("JWT_ALGORITHM", &["HS256", "HS384", "HS512"]),
             jwt_lifetime: Duration::from_mins(u64::from(minutes)),
             password_key,
-            supabase: self.supabase(),
+            supabase,
         }
     }
 
-    fn supabase(&mut self) -> Option<SupabaseSettings> {
+    /// A secret for two purposes is lost for both at once.
+    fn differ(&mut self, name: &str, one: Option<&SecretString>, signing: Option<&SecretString>) {
+        if let (Some(one), Some(signing)) = (one, signing)
+            && one.expose_secret() == signing.expose_secret()
+        {
+            self.mistakes
+                .push(format!("{name}: must differ from JWT_SECRET_KEY"));
+        }
+    }
+
+    fn supabase(&mut self) -> Option<SupabaseConfig> {
         let allow_anonymous = self.flag("SUPABASE_ALLOW_ANONYMOUS");
+        let check_sessions = self.flag("SUPABASE_CHECK_SESSIONS");
         let (url, key) = (self.text("SUPABASE_URL"), self.secret("SUPABASE_KEY"));
         match (url, key) {
             (Some(url), Some(key)) => {
-                return Some(SupabaseSettings {
+                return Some(SupabaseConfig {
                     url,
+                    auth_path: self.text("SUPABASE_AUTH_PATH").unwrap_or_default(),
+                    issuer: self.text("SUPABASE_ISSUER"),
                     key,
                     service_key: self.secret("SUPABASE_SERVICE_KEY"),
                     jwt_secret: self.secret("SUPABASE_JWT_SECRET"),
                     allow_anonymous,
+                    check_sessions,
                 });
             }
             (Some(_), None) => {

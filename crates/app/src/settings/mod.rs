@@ -13,7 +13,7 @@ use std::time::Duration;
 use adapter_qdrant::QdrantConfig;
 use secrecy::{ExposeSecret, SecretString};
 
-pub use auth::{AuthSettings, SupabaseSettings};
+pub use auth::AuthSettings;
 use sources::Values;
 pub(crate) use sources::place;
 pub use table::{SETTINGS, Setting, markdown};

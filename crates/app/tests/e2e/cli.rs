@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use reqwest::StatusCode;
+use testkit::certificates::Authority;
 use testkit::redis_server::Redis;
 use testkit::servers::Postgres;
 
@@ -106,6 +107,15 @@ fn a_mistake_is_one_plain_line() {
             ],
             "SUPABASE_SERVICE_KEY",
         ),
+        (
+            &["serve"],
+            &[
+                ("SUPABASE_URL", "https://abc.supabase.co"),
+                ("SUPABASE_KEY", "sb_publishable_x"),
+                ("SUPABASE_ISSUER", "memorychat"),
+            ],
+            "SUPABASE_ISSUER: must be what",
+        ),
         (&["worker"], &[], "memorychat migrate"),
         (
             &["config", "check", "--config", "missing.toml"],
@@ -126,6 +136,34 @@ fn a_mistake_is_one_plain_line() {
             "{args:?}: {shown}"
         );
     }
+}
+
+#[test]
+fn a_database_that_does_not_prove_itself_is_one_plain_line_without_the_password() {
+    // An address that Linux takes to this machine, and the program to be another one.
+    let host = "0.0.0.0";
+    let authority = Authority::new();
+    let Some(server) = Postgres::with_tls(&authority.certify(host)) else {
+        return;
+    };
+    let address = format!(
+        "postgres://postgres:s3cret@{host}:{}/postgres",
+        server.port()
+    );
+    let data = tempfile::tempdir().expect("folder");
+    for command in ["migrate", "serve", "worker", "doctor"] {
+        let output = run(data.path(), &[command], &[("DATABASE_URL", &address)]);
+        let shown = text(&output.stderr);
+        assert!(!output.status.success(), "{command}");
+        assert_eq!(shown.trim_end().lines().count(), 1, "{command}: {shown}");
+        assert!(shown.contains("sslrootcert=FILE"), "{command}: {shown}");
+        assert!(!shown.contains("s3cret"), "{command}: {shown}");
+    }
+    let file = data.path().join("authority.pem");
+    std::fs::write(&file, authority.pem()).expect("written");
+    let trusting = format!("{address}?sslrootcert={}", file.display());
+    let output = run(data.path(), &["migrate"], &[("DATABASE_URL", &trusting)]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
 }
 
 #[tokio::test]

@@ -42,8 +42,10 @@ async fn killed_during_a_stream_the_question_stays_and_the_answer_is_marked() {
     let words =
         "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen";
     let body = json!({"message": format!("[slow] {words} {words}")});
+    let path = format!("/api/v1/chat/{session}");
     let request = ada
-        .request(Method::POST, &format!("/api/v1/chat/{session}/stream"))
+        .request(Method::POST, &format!("{path}/stream"))
+        .header("Idempotency-Key", "second")
         .json(&body);
     let mut stream = request.send().await.expect("stream").bytes_stream();
     let mut received = String::new();
@@ -84,6 +86,15 @@ async fn killed_during_a_stream_the_question_stays_and_the_answer_is_marked() {
         "what had come was kept: {partial:?}"
     );
 
+    // Sent again, the question is answered as the one it was.
+    let answer = ada.post_named(&path, &body, "second").await;
+    let answer = answer.expect(StatusCode::OK);
+    assert_eq!(answer["user_message"]["id"], stored[2]["id"]);
+    let whole = format!("You said: {}", body["message"].as_str().expect("text"));
+    assert_eq!(answer["content"], whole);
+    let stored = messages(&ada, &session).await;
+    assert_eq!(stored.len(), 4, "{stored:?}");
+    assert_eq!(stored[3], answer["assistant_message"]);
     // The session goes on.
     ada.chat(&session, "Still there?").await;
 }

@@ -168,11 +168,7 @@ impl Server {
 
     /// Asks it to stop (SIGTERM) and waits; tells whether it ended well.
     pub(crate) fn stop(&mut self) -> bool {
-        let pid = self.child.id().to_string();
-        Command::new("kill")
-            .args(["-TERM", &pid])
-            .status()
-            .expect("kill");
+        self.signal("-TERM");
         self.child.wait().expect("reaped").success()
     }
 
@@ -183,6 +179,13 @@ impl Server {
             .lines()
             .find_map(|line| line.strip_prefix("VmRSS:"))?;
         line.trim().trim_end_matches(" kB").parse().ok()
+    }
+
+    /// Sends it a signal, such as `-HUP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([name, &pid]).status();
+        assert!(sent.expect("kill").success());
     }
 
     /// Is the process alive?
@@ -353,6 +356,12 @@ impl Caller {
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         self.send(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// A message with an idempotency key.
+    pub(crate) async fn post_named(&self, path: &str, body: &Value, key: &str) -> Answer {
+        let request = self.request(Method::POST, path).json(body);
+        self.send(request.header("Idempotency-Key", key)).await
     }
 
     pub(crate) async fn patch(&self, path: &str, body: &Value) -> Answer {

@@ -202,7 +202,8 @@ fn completion(reply: &str) -> Value {
     })
 }
 
-/// One chunk per word. `[slow]` waits between words, `[cut]` breaks off after the third.
+/// One chunk per word. `[slow]` waits between words, `[hush]` for long before the fourth; `[cut]` breaks
+/// off there.
 async fn stream(socket: &mut TcpStream, reply: &str, question: &str) -> std::io::Result<()> {
     let head =
         "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -219,6 +220,9 @@ async fn stream(socket: &mut TcpStream, reply: &str, question: &str) -> std::io:
         }
         if question.contains("[slow]") {
             tokio::time::sleep(Duration::from_millis(150)).await;
+        }
+        if question.contains("[hush]") && n == 3 {
+            tokio::time::sleep(Duration::from_secs(3)).await;
         }
         chunk(
             socket,

@@ -116,6 +116,38 @@ async fn a_commit_that_is_cut_off_counts_once_or_not_at_all() {
     assert!(jobs.lines().any(|line| line == "jobs_pending 3"), "{jobs}");
 }
 
+#[tokio::test]
+async fn a_message_sent_again_after_every_cut_is_answered_once() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let ada = stage.server.sign_up("ada").await;
+    let session = ada.session("normal").await;
+    let path = format!("/api/v1/chat/{session}");
+    for (turn, (commit, cut)) in [(0, Cut::Before), (0, Cut::After), (1, Cut::Before)]
+        .into_iter()
+        .enumerate()
+    {
+        let body = json!({"message": format!("My lucky number is {turn}.")});
+        let key = format!("turn-{turn}");
+        stage.wire.cut(commit, cut);
+        let mut answer = ada.post_named(&path, &body, &key).await;
+        assert_eq!(stage.wire.cuts() as usize, turn + 1, "the wire was cut");
+        // What a careful client does: again until there is an answer, and then once more by mistake.
+        while answer.status == StatusCode::SERVICE_UNAVAILABLE {
+            answer = ada.post_named(&path, &body, &key).await;
+        }
+        let answer = answer.expect(StatusCode::OK);
+        let again = ada.post_named(&path, &body, &key).await;
+        let again = again.expect(StatusCode::OK);
+        assert_eq!(answer["assistant_message"], again["assistant_message"]);
+        assert_eq!(stored(&ada, &session).await, turns(turn + 1));
+    }
+    assert_eq!(stage.model.chats().len(), 3, "each was asked once");
+    let jobs = ada.get("/metrics").await.text;
+    assert!(jobs.lines().any(|line| line == "jobs_pending 3"), "{jobs}");
+}
+
 /// Somebody who keeps every session locked for four seconds, from when this returns.
 async fn lock(postgres: &Arc<Postgres>) -> JoinHandle<()> {
     let postgres = Arc::clone(postgres);
@@ -309,14 +341,7 @@ async fn a_database_that_dies_and_comes_back_is_found_again() {
     health.expect_ok();
 
     stage.postgres.restart();
-    let back = Instant::now();
-    while ada.get("/api/v1/auth/me").await.status != StatusCode::OK {
-        assert!(
-            back.elapsed() < Duration::from_secs(10),
-            "it is found again"
-        );
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    is_found_again(&ada).await;
     for _ in 0..8 {
         ada.post(&path, &hello).await.expect_ok();
     }
@@ -325,4 +350,55 @@ async fn a_database_that_dies_and_comes_back_is_found_again() {
         turns(9),
         "nothing lost, nothing halved"
     );
+}
+
+async fn is_found_again(ada: &Caller) {
+    let back = Instant::now();
+    while ada.get("/api/v1/auth/me").await.status != StatusCode::OK {
+        assert!(
+            back.elapsed() < Duration::from_secs(10),
+            "it is found again"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_turn_that_a_fail_over_loses_is_noticed_and_can_be_sent_again() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let ada = stage.server.sign_up("ada").await;
+    let session = ada.session("normal").await;
+    let path = format!("/api/v1/chat/{session}");
+    ada.chat(&session, "My dog is called Rex.").await;
+    let standby = stage.postgres.standby();
+    standby.crash();
+    let second = json!({"message": "My cat is called Tom."});
+    let lost = ada.post_named(&path, &second, "second").await;
+    let lost = lost.expect(StatusCode::OK);
+
+    stage.postgres.crash();
+    standby.restart();
+    standby.promote();
+    stage.wire.lead_to(standby.port());
+    is_found_again(&ada).await;
+    assert_eq!(stored(&ada, &session).await, turns(1), "it fell behind");
+
+    // Going on as if nothing were lost is refused, and changes nothing.
+    let known = &lost["assistant_message"]["id"];
+    let third = json!({"message": "And they are friends.", "last_message_id": known});
+    let refused = ada.post_named(&path, &third, "third").await;
+    refused.is_problem(409, "history_changed");
+    assert_eq!(stored(&ada, &session).await, turns(1));
+
+    // What was lost is said again, and is what it was.
+    let again = ada.post_named(&path, &second, "second").await;
+    let again = again.expect(StatusCode::OK);
+    for message in ["user_message", "assistant_message"] {
+        assert_eq!(again[message]["id"], lost[message]["id"]);
+    }
+    let third = ada.post_named(&path, &third, "third").await;
+    third.expect_ok();
+    assert_eq!(stored(&ada, &session).await, turns(3));
 }

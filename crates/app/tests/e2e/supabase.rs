@@ -94,6 +94,18 @@ async fn the_contract_stays_as_it_is() {
     let session = ada.session("normal").await;
     assert_eq!(session.len(), 36);
 
+    // No credential passes for one of another kind.
+    let secret = json!(project.secret_key());
+    let publishable = json!(project.publishable_key());
+    for other in [&next["refresh_token"], &publishable, &secret] {
+        let refused = anyone.with(other).get(ME).await;
+        refused.is_problem(401, "invalid_token");
+    }
+    for other in [&next["access_token"], &publishable, &secret] {
+        let refused = anyone.refresh(other).await;
+        refused.is_problem(401, "invalid_token");
+    }
+
     let log = String::from_utf8_lossy(&server.log()).into_owned();
     assert!(log.contains("auth/login"), "the log is a trace");
     for secret in [
@@ -218,6 +230,98 @@ async fn keys_rotate_without_a_restart() {
     assert!(fetched <= 2, "{fetched} fetches");
 }
 
+impl Server {
+    /// SIGHUP, and waits until it was heard for the nth time.
+    async fn forget(&self, nth: usize) {
+        self.signal("-HUP");
+        for _ in 0..200 {
+            let log = String::from_utf8_lossy(&self.log()).into_owned();
+            if log.lines().filter(|line| line.contains("SIGHUP")).count() == nth {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("no line about the signal");
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_key_is_refused_at_once_after_a_signal() {
+    let project = project().await;
+    let mut server = server(&project, &[]).await;
+    let anyone = server.anonymous();
+    let ada = anyone.with(&project.visitor("ada@example.org")["access_token"]);
+    ada.get(ME).await.expect_ok();
+    let old = project.kid();
+    project.add_key(SigningKey::es256(), KeyState::InUse);
+    project.set_key(&old, KeyState::Revoked);
+    ada.get(ME).await.expect_ok();
+    server.forget(1).await;
+    ada.get(ME).await.is_problem(401, "invalid_token");
+    let bob = anyone.with(&project.visitor("bob@example.org")["access_token"]);
+    bob.get(ME).await.expect_ok();
+    // With nobody to ask for keys, nobody is let in, and nobody logged out.
+    project.fault("/", Fault::Down);
+    server.forget(2).await;
+    for caller in [&ada, &bob] {
+        let refused = caller.get(ME).await;
+        refused.is_problem(503, "identity_unavailable");
+        assert!(refused.headers.contains_key("retry-after"));
+    }
+    project.heal();
+    server.forget(3).await;
+    bob.get(ME).await.expect_ok();
+    ada.get(ME).await.is_problem(401, "invalid_token");
+    assert!(server.stop(), "it still ends as it should");
+}
+
+#[tokio::test]
+async fn a_session_that_ended_at_the_project_ends_here_where_that_is_asked_for() {
+    let project = project().await;
+    let checks = [("SUPABASE_CHECK_SESSIONS", "true")];
+    let (asking, trusting) = (server(&project, &checks).await, server(&project, &[]).await);
+    let token = &project.visitor("ada@example.org")["access_token"];
+    let (here, there) = (
+        asking.anonymous().with(token),
+        trusting.anonymous().with(token),
+    );
+    here.get(ME).await.expect_ok();
+    there.get(ME).await.expect_ok();
+    let out = reqwest::Client::new()
+        .post(format!("{}/logout", project.issuer()))
+        .header("apikey", project.publishable_key())
+        .bearer_auth(text(token));
+    let out = out.send().await.expect("an answer");
+    assert_eq!(out.status(), StatusCode::NO_CONTENT);
+    // What was said before is believed for a minute, unless it is to be forgotten.
+    here.get(ME).await.expect_ok();
+    asking.forget(1).await;
+    here.get(ME).await.is_problem(401, "invalid_token");
+    trusting.forget(1).await;
+    there.get(ME).await.expect_ok();
+    assert_eq!(project.count("/user"), 2);
+}
+
+#[tokio::test]
+async fn a_service_of_ones_own_may_name_another_issuer() {
+    let project = Supabase::start(Config {
+        path: "",
+        issuer: Some("https://auth.example.org"),
+        ..Config::new(Arc::new(WallClock))
+    })
+    .await;
+    let mut more = vec![("SUPABASE_AUTH_PATH", "/")];
+    let default = server(&project, &more).await;
+    more.push(("SUPABASE_ISSUER", "https://auth.example.org"));
+    let set = server(&project, &more).await;
+    let visitor = project.visitor("ada@example.org");
+    let ada = set.anonymous().with(&visitor["access_token"]);
+    ada.get(ME).await.expect_ok();
+    set.anonymous().log_in("ada").await.expect_ok();
+    let stranger = default.anonymous().with(&visitor["access_token"]);
+    stranger.get(ME).await.is_problem(401, "invalid_token");
+}
+
 #[tokio::test]
 async fn while_supabase_is_away_whoever_is_in_stays_in() {
     let project = project().await;
@@ -235,9 +339,16 @@ async fn while_supabase_is_away_whoever_is_in_stays_in() {
     for fault in [Fault::Down, Fault::BadGateway, slow] {
         project.fault("/", fault);
         let begun = std::time::Instant::now();
-        let refused = anyone.log_in("ada").await;
-        refused.is_problem(503, "identity_unavailable");
-        assert!(refused.headers.contains_key("retry-after"));
+        let (body, unknown) = (credentials("bob", PASSWORD), json!("abcdefabcdef"));
+        let (opened, made, refreshed) = tokio::join!(
+            anyone.log_in("ada"),
+            anyone.post("/api/v1/auth/signup", &body),
+            anyone.refresh(&unknown),
+        );
+        for refused in [opened, made, refreshed] {
+            refused.is_problem(503, "identity_unavailable");
+            assert!(refused.headers.contains_key("retry-after"));
+        }
         assert!(begun.elapsed() < Duration::from_secs(10), "{fault:?}");
         ada.get(ME).await.expect_ok();
         service.get(ME).await.expect_ok();

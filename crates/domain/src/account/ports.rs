@@ -149,7 +149,8 @@ pub struct MintedKey {
 pub trait TokenAuthority: Send + Sync {
     /// Signs an access token.
     fn access(&self, claims: &AccessClaims) -> Result<String, TokenError>;
-    /// Checks signature, kind, issuer, audience and times (30 seconds of leeway at most).
+    /// Checks signature, kind, issuer, audience and end (30 seconds of leeway at most). A token that was
+    /// issued later than now is good: the clock was set back since.
     fn verify_access(&self, token: &str, now: OffsetDateTime) -> Result<AccessClaims, TokenError>;
     /// Makes a refresh token; the same claims always make the same token.
     fn refresh(&self, claims: RefreshClaims) -> String;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::error::{Classify, ErrorKind, FieldError, Source};
 use crate::session::TranscriptError;
-use crate::store::StoreError;
+use crate::store::{MayBeAborted, StoreError};
 
 /// A failure of a model.
 #[derive(Debug, thiserror::Error)]
@@ -151,6 +151,12 @@ impl From<StoreError> for ChatError {
             StoreError::Conflict { what: "streaming" } => Self::SessionBusy,
             other => Self::Store(other),
         }
+    }
+}
+
+impl MayBeAborted for ChatError {
+    fn is_aborted(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_aborted())
     }
 }
 

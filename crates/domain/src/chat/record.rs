@@ -165,7 +165,9 @@ impl Inner {
         while let Err(error) = self.store_answer(turn, lesson.as_ref()).await {
             let passing = matches!(
                 error,
-                ChatError::Store(StoreError::Busy(_) | StoreError::Unavailable(_))
+                ChatError::Store(
+                    StoreError::Busy(_) | StoreError::Aborted(_) | StoreError::Unavailable(_)
+                )
             );
             if !passing || tries == CLOSING_TRIES {
                 return Err(error);
@@ -186,7 +188,8 @@ impl Inner {
             let stored = work.messages().find(turn.answer.id).await?;
             return match stored {
                 Some(stored) if is_same(&stored, &turn.answer) => Ok(()),
-                _ => Err(ChatError::SessionGone),
+                Some(_) => Err(ChatError::SessionBusy),
+                None => Err(ChatError::SessionGone),
             };
         }
         work.sessions().touch(session.id, self.clock.now()).await?;
@@ -206,7 +209,7 @@ impl Inner {
     }
 }
 
-/// Another writer may have had the place meanwhile.
+/// Somebody who was sent the question too may have answered it meanwhile.
 fn is_same(stored: &Message, answer: &Message) -> bool {
     stored.status == answer.status && stored.content == answer.content
 }

@@ -21,7 +21,7 @@ use crate::privacy::RecallGrant;
 use crate::session::{
     FinishReason, Message, MessageStatus, ReplyInfo, Session, TokenUsage, TranscriptCache,
 };
-use crate::store::Store;
+use crate::store::{Store, repeat_aborted};
 
 /// How turns are made.
 #[derive(Debug, Clone)]
@@ -119,8 +119,9 @@ impl TurnService {
     }
 
     /// Starts a turn: it resolves once the model has begun to answer, so that every refusal before that
-    /// is an error here. Turns of one session wait for each other. The question is stored before the
-    /// model is called and stays when the model refuses.
+    /// is an error here. The question is stored before the model is called and stays when the model
+    /// refuses. Turns of one session wait for each other; where eight wait already, one more is
+    /// [`ChatError::SessionBusy`].
     ///
     /// A question whose key was used before gives the answer that it was given; where no whole answer
     /// came, the model is asked again, and the question stays the one it was.
@@ -131,8 +132,9 @@ impl TurnService {
         question: Question,
     ) -> Result<TurnStream, ChatError> {
         let inner = Arc::clone(&self.inner);
-        let place = inner.queue.enter(session).await;
-        let (mut turn, memories, recall) = match inner.open(user, session, &question).await? {
+        let place = inner.queue.enter(session).await?;
+        let opened = repeat_aborted(|| inner.open(user, session, &question)).await?;
+        let (mut turn, memories, recall) = match opened {
             Opened::Turn(turn, memories, recall) => (turn, memories, recall),
             Opened::Before(replay) => return Ok(replay),
         };

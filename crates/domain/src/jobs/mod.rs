@@ -4,6 +4,8 @@ mod model;
 mod ports;
 mod runner;
 
-pub use model::{Job, JobKind, JobReport, JobState, LeasedJob, QueueDepth, RetryPolicy};
+pub use model::{
+    Job, JobKind, JobReport, JobState, LONGEST_WAIT, LeasedJob, QueueDepth, RetryPolicy,
+};
 pub use ports::{JobOutbox, JobQueue, Maintenance, WorkSignal};
 pub use runner::{JobOutcome, JobRunner};

@@ -84,12 +84,15 @@ pub struct QueueDepth {
     pub dead: u64,
 }
 
+/// No job waits for longer than this, whatever the policy.
+pub const LONGEST_WAIT: Duration = Duration::from_mins(10);
+
 /// When to try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// Wait after the first failure; doubled each time.
     pub base: Duration,
-    /// Longest wait.
+    /// Longest wait, up to [`LONGEST_WAIT`].
     pub cap: Duration,
     /// Tries before a job is given up.
     pub max_attempts: u32,
@@ -101,7 +104,7 @@ impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             base: Duration::from_secs(2),
-            cap: Duration::from_mins(10),
+            cap: LONGEST_WAIT,
             max_attempts: 10,
             lease: Duration::from_mins(5),
         }
@@ -115,7 +118,12 @@ impl RetryPolicy {
             return None;
         }
         let doublings = attempts.saturating_sub(1).min(20);
-        Some(self.base.saturating_mul(1 << doublings).min(self.cap))
+        Some(
+            self.base
+                .saturating_mul(1 << doublings)
+                .min(self.cap)
+                .min(LONGEST_WAIT),
+        )
     }
 }
 

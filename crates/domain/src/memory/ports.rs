@@ -50,7 +50,8 @@ pub trait MemoryRepository: Send {
         scope: MemoryScope,
         ids: Option<&[MemoryId]>,
     ) -> Result<Vec<MemoryId>, StoreError>;
-    /// Removes the memories drawn from a session or message, in whatever profile of the owner.
+    /// Removes the memories drawn from a session or message, in whatever profile of the owner, those too
+    /// that are being stored at this moment; none is drawn from it any more until this unit of work ends.
     async fn remove_drawn(
         &mut self,
         from: DrawnFrom,

@@ -61,9 +61,14 @@ impl RamTranscripts {
 
     /// The entries, without those that have been idle for too long.
     fn live(&self) -> MutexGuard<'_, HashMap<SessionId, Entry>> {
-        let oldest = self.clock.now() - self.limits.idle;
+        let now = self.clock.now();
+        let oldest = now - self.limits.idle;
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.retain(|_, entry| entry.last_used > oldest);
+        entries.retain(|_, entry| {
+            // A clock that was set back must not lengthen a life: it is counted anew from here.
+            entry.last_used = entry.last_used.min(now);
+            entry.last_used > oldest
+        });
         entries
     }
 

@@ -69,8 +69,8 @@ pub trait MessageRepository: Send {
         content: &str,
         at: OffsetDateTime,
     ) -> Result<bool, StoreError>;
-    /// Stores content, status and reply of an answer that was being written; `false` when it is not
-    /// being written any more (deleted, or given up as dead).
+    /// Stores content, status and reply of an answer that is not complete yet, also of one that was given
+    /// up as dead; `false` when it is gone or complete.
     async fn finish(&mut self, message: &Message) -> Result<bool, StoreError>;
     /// Removes a message. Memories drawn from it stay, without that source. `false` when it is gone.
     async fn remove(&mut self, id: MessageId) -> Result<bool, StoreError>;

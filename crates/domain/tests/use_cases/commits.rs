@@ -1,7 +1,9 @@
 //! What is left of a turn when the database fails in the middle of it.
 
+use std::time::Duration;
+
 use domain::chat::ChatError;
-use domain::jobs::JobQueue;
+use domain::jobs::{JobQueue, Maintenance};
 use domain::privacy::PrivacyMode::Normal;
 use domain::session::MessageStatus;
 use domain::store::StoreError;
@@ -59,6 +61,36 @@ async fn an_answer_outlives_a_database_that_is_away_for_a_moment() {
         world.stored(user, session).await[1].status,
         MessageStatus::Complete
     );
+}
+
+#[tokio::test]
+async fn a_slow_answer_that_was_given_up_is_stored_all_the_same() {
+    let world = World::new();
+    let (user, _) = world.user().await;
+    let session = world.session(user, Normal).await;
+    let turn = world.ask(user, session, "I like tea.").await.unwrap();
+    let later = world.now() + Duration::from_mins(5);
+    assert_eq!(world.rows.interrupt_stale(later).await.unwrap(), 1);
+    assert!(Told::from(turn).await.end.unwrap().learning);
+    let stored = world.stored(user, session).await;
+    assert_eq!(stored[1].status, MessageStatus::Complete);
+    assert_eq!(
+        (stored[1].content.as_str(), jobs(&world).await),
+        ("I like tea.", 1)
+    );
+}
+
+#[tokio::test]
+async fn a_question_that_the_database_aborts_is_stored_once_and_answered() {
+    let world = World::new();
+    let (user, _) = world.user().await;
+    let session = world.session(user, Normal).await;
+    world.store.abort.next(2);
+    let turn = world.ask(user, session, "I like tea.").await.unwrap();
+    world.store.abort.next(2);
+    assert!(Told::from(turn).await.end.is_ok());
+    assert_eq!(world.stored(user, session).await.len(), 2);
+    assert_eq!((jobs(&world).await, world.model.prompts().len()), (1, 1));
 }
 
 #[tokio::test]

@@ -36,6 +36,17 @@ async fn a_purge_forgets_what_is_idle_without_a_call() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_back_does_not_lengthen_the_life_of_an_incognito_session() {
+    let world = World::new();
+    let (user, _) = world.user().await;
+    let session = world.session(user, Incognito).await;
+    world.clock.set(world.now() - Duration::from_hours(24));
+    world.sessions.get(user, session).await.unwrap();
+    world.clock.advance(Duration::from_hours(1));
+    assert!(world.sessions.get(user, session).await.is_err());
+}
+
+#[tokio::test]
 async fn an_expired_incognito_session_does_not_exist_any_more() {
     let world = World::new();
     let (user, _) = world.user().await;

@@ -297,6 +297,28 @@ async fn parallel_turns_of_a_session_follow_each_other_and_see_the_answer_before
 }
 
 #[tokio::test]
+async fn not_every_turn_may_wait() {
+    let world = World::new();
+    let (user, _) = world.user().await;
+    let session = world.session(user, Normal).await;
+    let running = world.ask(user, session, "First?").await.unwrap();
+    let mut waiting: Vec<_> = (0..8)
+        .map(|_| Box::pin(world.ask(user, session, "Next?")))
+        .collect();
+    for turn in &mut waiting {
+        assert!(poll!(turn).is_pending());
+    }
+    let refused = world.ask(user, session, "One more?").await.err();
+    assert!(matches!(refused, Some(ChatError::SessionBusy)));
+    assert_eq!(world.stored(user, session).await.len(), 2);
+
+    waiting.pop();
+    let last = world.ask(user, session, "Now?");
+    assert!(poll!(pin!(last)).is_pending(), "somebody left");
+    drop((running, waiting));
+}
+
+#[tokio::test]
 async fn a_turn_that_is_given_up_makes_room_for_the_next() {
     let world = World::new();
     let (user, _) = world.user().await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use domain::account::User;
 use domain::ids::{MemoryId, MessageId, ProfileId};
-use domain::jobs::{Job, JobKind, JobState, LeasedJob, QueueDepth};
+use domain::jobs::{Job, JobKind, JobState, LONGEST_WAIT, LeasedJob, QueueDepth};
 
 use super::store::StoreHarness;
 use super::{Case, RACERS, race};
@@ -18,6 +18,8 @@ const CASES: &[Case<StoreHarness>] = cases![
     the_oldest_jobs_are_claimed_first,
     a_leased_job_is_not_claimed_again,
     a_lease_ends,
+    a_clock_that_is_set_back_keeps_no_job_from_being_done,
+    a_lease_outlasts_clocks_that_differ_a_little,
     a_released_job_is_due_at_once_and_its_lease_is_lost,
     parallel_workers_never_share_a_job,
     a_retried_job_is_due_at_its_time,
@@ -110,6 +112,34 @@ async fn a_lease_ends(h: &StoreHarness) {
         let leases: Vec<_> = leases.iter().map(|l| (l.job.id, l.attempt)).collect();
         assert_eq!(leases, [(job.id, attempt)]);
     }
+}
+
+async fn a_clock_that_is_set_back_keeps_no_job_from_being_done(h: &StoreHarness) {
+    const HOUR: i64 = 3600;
+    let user = h.user().await;
+    let job = a_sweep(&user, HOUR);
+    commit!(h, user.id, jobs.enqueue(&job)).unwrap();
+    let longest = i64::try_from(LONGEST_WAIT.as_secs()).unwrap();
+    assert!(claim(h, HOUR - longest, 10).await.is_empty(), "it may wait");
+    let before = claim(h, HOUR - longest - 1, 10).await;
+    assert_eq!(before, [LeasedJob { job, attempt: 1 }]);
+    let after = claim(h, 0, 10).await;
+    assert_eq!(
+        after,
+        [LeasedJob { job, attempt: 2 }],
+        "its lease is no lease"
+    );
+    // Whoever had it has lost it.
+    let mut work = h.workers.begin(user.id).await.unwrap();
+    assert!(!work.jobs().complete(&before[0]).await.unwrap());
+    drop(work);
+    assert!(claim(h, 0, 10).await.is_empty());
+}
+
+async fn a_lease_outlasts_clocks_that_differ_a_little(h: &StoreHarness) {
+    enqueued(h).await;
+    assert_eq!(claim(h, 60, 10).await.len(), 1);
+    assert!(claim(h, 0, 10).await.is_empty(), "a minute behind");
 }
 
 async fn a_released_job_is_due_at_once_and_its_lease_is_lost(h: &StoreHarness) {

@@ -59,7 +59,7 @@ async fn an_answer_without_a_writer_is_interrupted(h: &StoreHarness) {
             ..answer
         };
         assert!(
-            !commit!(h, owner, messages.finish(&cut)).unwrap(),
+            !commit!(h, owner, messages.progress(cut.id, "The whole", at(40))).unwrap(),
             "its writer is given up"
         );
         assert_eq!(look!(h, owner, messages.find(cut.id)), Some(cut));

@@ -15,7 +15,7 @@ type Harness = Arc<dyn TokenAuthority>;
 const CASES: &[Case<Harness>] = cases![
     an_access_token_says_what_was_signed,
     an_access_token_ends,
-    an_access_token_does_not_work_before_its_time,
+    an_access_token_outlives_a_clock_that_is_set_back,
     a_refresh_token_says_what_it_was_made_for,
     equal_claims_make_equal_refresh_tokens,
     one_kind_is_never_taken_for_another,
@@ -85,19 +85,10 @@ async fn an_access_token_ends(tokens: &Harness) {
     }
 }
 
-async fn an_access_token_does_not_work_before_its_time(tokens: &Harness) {
+async fn an_access_token_outlives_a_clock_that_is_set_back(tokens: &Harness) {
     let token = tokens.access(&some_claims()).unwrap();
-    for early in [
-        LEEWAY + Duration::SECOND,
-        Duration::hours(1),
-        Duration::days(9000),
-    ] {
-        assert_eq!(
-            tokens.verify_access(&token, ISSUED - early),
-            Err(TokenError),
-            "{early}"
-        );
-    }
+    let verified = tokens.verify_access(&token, ISSUED - Duration::hours(1));
+    assert_eq!(verified, Ok(some_claims()));
 }
 
 async fn a_refresh_token_says_what_it_was_made_for(tokens: &Harness) {

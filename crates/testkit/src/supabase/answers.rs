@@ -36,6 +36,8 @@ pub(super) struct Refusal {
     pub(super) code: &'static str,
     /// Why a password is weak.
     pub(super) reasons: Vec<&'static str>,
+    /// Another status than the usual one of this code.
+    status: Option<u16>,
 }
 
 impl Refusal {
@@ -43,20 +45,32 @@ impl Refusal {
         Self {
             code,
             reasons: Vec::new(),
+            status: None,
+        }
+    }
+
+    /// The same code, where it comes with another status.
+    pub(super) fn with_status(self, status: u16) -> Self {
+        Self {
+            status: Some(status),
+            ..self
         }
     }
 
     pub(super) fn weak(reasons: Vec<&'static str>) -> Self {
         Self {
-            code: "weak_password",
             reasons,
+            ..Self::new("weak_password")
         }
     }
 
     /// In the shape that the caller understands.
     pub(super) fn answer(&self, call: &Call) -> Answer {
         let known = fixture(ERRORS);
-        let (status, message) = (&known[self.code][0], &known[self.code][1]);
+        let (usual, message) = (&known[self.code][0], &known[self.code][1]);
+        let status = self
+            .status
+            .map_or_else(|| usual.clone(), |status| json!(status));
         assert!(message.is_string(), "no fixture for {}", self.code);
         let is_new = call.header(VERSION_HEADER) >= VERSION;
         let mut body = if is_new {

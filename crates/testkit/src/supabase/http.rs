@@ -18,7 +18,7 @@ const MAX_BODY: usize = 1 << 20;
 pub struct Call {
     /// `GET`, `POST`, ...
     pub method: String,
-    /// The path below `/auth/v1`.
+    /// The path, below that of the service.
     pub path: String,
     /// What stands behind the question mark.
     pub query: BTreeMap<String, String>,
@@ -125,7 +125,7 @@ async fn read(socket: &mut BufReader<TcpStream>) -> io::Result<Option<Call>> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     Ok(Some(Call {
         method,
-        path: path.strip_prefix("/auth/v1").unwrap_or(path).to_owned(),
+        path: path.to_owned(),
         query: query
             .split('&')
             .filter_map(|pair| pair.split_once('='))

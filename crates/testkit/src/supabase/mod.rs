@@ -30,6 +30,10 @@ use self::state::State;
 pub struct Config {
     /// The clock of the service.
     pub clock: Arc<dyn Clock>,
+    /// Where it answers, below its address; empty for a service without a gateway before it.
+    pub path: &'static str,
+    /// What tokens say of who made them; `None` for the address of the service.
+    pub issuer: Option<&'static str>,
     /// Must an address be confirmed by mail before anybody can log in?
     pub confirm_email: bool,
     /// May anybody make an account?
@@ -53,6 +57,8 @@ impl Config {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
+            path: "/auth/v1",
+            issuer: None,
             confirm_email: false,
             signup: true,
             reuse_interval: time::Duration::ZERO,
@@ -133,8 +139,8 @@ impl Supabase {
             ..State::default()
         };
         let shared = Arc::new(Shared {
+            issuer: (config.issuer).map_or_else(|| format!("{url}{}", config.path), str::to_owned),
             config,
-            issuer: format!("{url}/auth/v1"),
             state: Mutex::new(state),
             calls: Mutex::default(),
             faults: Mutex::default(),
@@ -309,8 +315,14 @@ impl Shared {
         })
     }
 
-    async fn answer(&self, call: Call) -> Option<Answer> {
+    async fn answer(&self, mut call: Call) -> Option<Answer> {
+        let below = call.path.strip_prefix(self.config.path).map(str::to_owned);
+        let is_ours = below.is_some();
+        call.path = below.unwrap_or(call.path);
         lock(&self.calls).push(call.clone());
+        if !is_ours {
+            return Some(Answer::empty(404));
+        }
         let fault = lock(&self.faults)
             .iter()
             .find(|(path, _)| call.path.starts_with(path))

@@ -213,6 +213,9 @@ impl Desk<'_> {
         }
         let user = state.user(user);
         let user = user.ok_or_else(|| Refusal::new("user_not_found"))?;
+        if user.is_banned {
+            return Err(Refusal::new("user_banned").with_status(403));
+        }
         if !state.sessions.contains_key(&session) {
             return Err(Refusal::new("session_not_found"));
         }

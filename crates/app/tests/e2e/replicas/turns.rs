@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde_json::json;
 
 use super::{Installation, at, messages, metric};
+use crate::harness::Caller;
 use crate::model_server::ModelServer;
 
 /// Was it in the prompt of the newest answer?
@@ -46,6 +48,46 @@ async fn a_session_made_on_one_goes_on_at_the_other() {
     let path = format!("/api/v1/sessions/{session}");
     ada_there.delete(&path).await.expect_ok();
     ada.get(&path).await.is_problem(404, "session_not_found");
+}
+
+#[tokio::test]
+async fn a_message_sent_to_both_at_once_is_asked_once_and_answered_by_both() {
+    let Some(installation) = Installation::start().await else {
+        return;
+    };
+    let (one, two) = installation.pair(&[]).await;
+    let ada = one.sign_up("ada").await;
+    let ada_there = at(&ada, &two);
+    let session = ada.session("normal").await;
+    let path = format!("/api/v1/chat/{session}");
+    let body = json!({"message": "My dog is called Rex. [slow]"});
+    let ask = async |caller: Caller| {
+        let mut refusals = 0;
+        loop {
+            let answer = caller.post_named(&path, &body, "one-key").await;
+            if answer.status == StatusCode::OK {
+                return (answer.json(), refusals);
+            }
+            answer.is_problem(409, "session_busy");
+            assert!(answer.headers.contains_key("retry-after"));
+            refusals += 1;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let asked = [ada.clone(), ada_there.clone(), ada, ada_there.clone()].map(ask);
+    let answers = futures::future::join_all(asked).await;
+    let refusals: u32 = answers.iter().map(|(_, refusals)| refusals).sum();
+    assert!(refusals > 0, "the other replica was still answering");
+    for (answer, _) in &answers {
+        for message in ["user_message", "assistant_message"] {
+            assert_eq!(answer[message], answers[0].0[message]);
+        }
+    }
+    assert_eq!(installation.model.chats().len(), 1);
+    assert_eq!(messages(&ada_there, &session).await.len(), 2);
+    installation
+        .wait_for_count("select count(*) from memories", 1)
+        .await;
 }
 
 #[tokio::test]

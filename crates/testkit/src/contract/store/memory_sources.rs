@@ -1,5 +1,7 @@
 //! What a memory may be drawn from, and forgetting by where it came from.
 
+use std::time::Duration;
+
 use domain::ids::MessageId;
 use domain::memory::{Memory, MemorySource};
 use domain::privacy::{LearnGrant, PrivacyMode};
@@ -17,6 +19,7 @@ pub(super) const CASES: &[Case<StoreHarness>] = cases![
     forgetting_a_message_takes_what_was_drawn_from_it,
     forgetting_a_session_reaches_every_profile,
     nobody_else_forgets_by_source,
+    what_is_learned_while_its_source_goes_is_forgotten_too,
 ];
 
 async fn a_drawn_memory_names_its_source(h: &StoreHarness) {
@@ -171,4 +174,35 @@ async fn nobody_else_forgets_by_source(h: &StoreHarness) {
         look!(h, ada.id, memories.find_for_index(memory.id)),
         Some(memory)
     );
+}
+
+/// A worker has stored what it learned and not committed yet, when the source goes.
+async fn what_is_learned_while_its_source_goes_is_forgotten_too(h: &StoreHarness) {
+    let (user, profile) = h.user_with_profile().await;
+    let session = h.session(&user, Some(profile.id())).await;
+    for of_session in [false, true] {
+        let message = h.message(&session, "My dog is called Rex.").await;
+        let from = if of_session {
+            DrawnFrom::Session(session.id)
+        } else {
+            DrawnFrom::Message(message.id)
+        };
+        let memory = a_drawn_memory(&profile, "Has a dog called Rex.", &message);
+        let grant = LearnGrant::by_owner(&profile);
+        let mut learning = h.workers.begin(user.id).await.unwrap();
+        learning.memories().add(&grant, &memory).await.unwrap();
+        let forget = async {
+            let mut work = h.store.begin(user.id).await.unwrap();
+            work.memories().remove_drawn(from).await.unwrap();
+            work.messages().remove(message.id).await.unwrap();
+            work.commit().await.unwrap();
+        };
+        let learn = async {
+            // Time for the other to come as far as it may.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            learning.commit().await.unwrap();
+        };
+        futures::join!(forget, learn);
+        assert_eq!(look!(h, user.id, memories.find_for_index(memory.id)), None);
+    }
 }

@@ -15,6 +15,7 @@ pub(super) const CASES: &[Case<StoreHarness>] = cases![
     only_an_answer_being_written_makes_progress,
     finishing_stores_content_status_and_reply,
     an_answer_can_be_finished_as_interrupted,
+    an_answer_that_was_given_up_can_still_be_finished,
     an_answer_is_finished_once,
     a_removed_answer_is_not_finished,
     a_finished_answer_makes_room_for_the_next,
@@ -111,6 +112,21 @@ async fn an_answer_can_be_finished_as_interrupted(h: &StoreHarness) {
     };
     assert!(commit!(h, user.id, messages.finish(&cut)).unwrap());
     assert_eq!(look!(h, user.id, messages.find(cut.id)), Some(cut));
+}
+
+/// Its writer was only slow.
+async fn an_answer_that_was_given_up_can_still_be_finished(h: &StoreHarness) {
+    let user = h.user().await;
+    let session = h.session(&user, None).await;
+    let answer = a_streaming_answer(session.id);
+    h.add_message(&session, &answer).await;
+    assert_eq!(h.maintenance.interrupt_stale(at(1000)).await.unwrap(), 1);
+    assert!(!commit!(h, user.id, messages.progress(answer.id, "more", at(5))).unwrap());
+    h.add_message(&session, &a_streaming_answer(session.id))
+        .await;
+    let expected = finished(&answer);
+    assert!(commit!(h, user.id, messages.finish(&expected)).unwrap());
+    assert_eq!(look!(h, user.id, messages.find(answer.id)), Some(expected));
 }
 
 async fn an_answer_is_finished_once(h: &StoreHarness) {

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::jobs::{Job, JobOutbox, JobQueue, JobReport, JobState, LeasedJob, QueueDepth};
+use domain::jobs::{
+    Job, JobOutbox, JobQueue, JobReport, JobState, LONGEST_WAIT, LeasedJob, QueueDepth,
+};
 use domain::store::StoreError;
 use time::OffsetDateTime;
 
@@ -38,12 +40,15 @@ impl State {
         self.jobs.iter_mut().find(|row| row.is_held_by(lease))
     }
 
-    fn claim(&mut self, now: OffsetDateTime, until: OffsetDateTime, limit: u32) -> Vec<LeasedJob> {
+    fn claim(&mut self, now: OffsetDateTime, lease: Duration, limit: u32) -> Vec<LeasedJob> {
+        let until = now + lease;
+        let is_over = |end: OffsetDateTime, farthest: Duration| end <= now || end > now + farthest;
         let mut due: Vec<_> = self
             .jobs
             .iter_mut()
-            .filter(|row| row.state == JobState::Pending && row.job.available_at <= now)
-            .filter(|row| row.leased_until.is_none_or(|end| end <= now))
+            .filter(|row| row.state == JobState::Pending)
+            .filter(|row| is_over(row.job.available_at, LONGEST_WAIT))
+            .filter(|row| row.leased_until.is_none_or(|end| is_over(end, lease * 2)))
             .collect();
         due.sort_by_key(|row| (row.job.available_at, row.job.id));
         let claimed = due.into_iter().take(limit as usize);
@@ -67,9 +72,7 @@ impl JobQueue for InMemoryStore {
         lease: Duration,
         limit: u32,
     ) -> Result<Vec<LeasedJob>, StoreError> {
-        Ok(self
-            .change(|state| state.claim(now, now + lease, limit))
-            .await)
+        Ok(self.change(|state| state.claim(now, lease, limit)).await)
     }
 
     async fn retry(

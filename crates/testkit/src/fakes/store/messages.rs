@@ -18,12 +18,16 @@ impl Unit {
         rows.filter(move |row| row.owner == self.owner && row.message.session == session)
     }
 
-    /// The answer, if it is still being written.
-    fn being_written(&mut self, id: MessageId) -> Option<&mut MessageRow> {
+    /// The answer, if this may still be said of its status.
+    fn answer(
+        &mut self,
+        id: MessageId,
+        may_be: impl Fn(MessageStatus) -> bool,
+    ) -> Option<&mut MessageRow> {
         let owner = self.owner;
         let mut rows = self.state.messages.iter_mut();
         let row = rows.find(|row| row.owner == owner && row.message.id == id);
-        row.filter(|row| row.message.status == MessageStatus::Streaming)
+        row.filter(|row| may_be(row.message.status))
     }
 }
 
@@ -83,7 +87,7 @@ impl MessageRepository for Unit {
         content: &str,
         at: OffsetDateTime,
     ) -> Result<bool, StoreError> {
-        let Some(row) = self.being_written(id) else {
+        let Some(row) = self.answer(id, |is| is == MessageStatus::Streaming) else {
             return Ok(false);
         };
         content.clone_into(&mut row.message.content);
@@ -92,7 +96,7 @@ impl MessageRepository for Unit {
     }
 
     async fn finish(&mut self, message: &Message) -> Result<bool, StoreError> {
-        let Some(row) = self.being_written(message.id) else {
+        let Some(row) = self.answer(message.id, |is| is != MessageStatus::Complete) else {
             return Ok(false);
         };
         row.message.content.clone_from(&message.content);
