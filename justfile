@@ -18,6 +18,7 @@ check:
     cargo clippy --workspace --all-targets -- -D warnings
     cargo test --workspace
     MEMORYCHAT_TEST_DATABASE=postgres MEMORYCHAT_TEST_INDEX=qdrant cargo test --workspace --test e2e
+    cargo test -p adapter-qdrant --features embedded-qdrant --test embedded --test stand_in
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
 # Write the generated files anew: OpenAPI document, schema picture, the README's table of settings.

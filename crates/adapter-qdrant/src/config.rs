@@ -6,6 +6,9 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use tonic::codegen::http::Uri;
 
+/// The server takes 255 characters, and a number is added.
+const LONGEST_NAME: usize = 200;
+
 /// The server, and how collections are made on it.
 #[derive(Debug, Clone)]
 pub struct QdrantConfig {
@@ -51,7 +54,7 @@ impl QdrantConfig {
         let (Some(scheme @ ("http" | "https")), Some(host)) = (uri.scheme_str(), uri.host()) else {
             return Err(QdrantConfigError::Url);
         };
-        let named = !self.collection.is_empty()
+        let named = (1..=LONGEST_NAME).contains(&self.collection.len())
             && (self.collection.chars()).all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
         if !named {
             return Err(QdrantConfigError::Collection);
@@ -84,7 +87,7 @@ pub enum QdrantConfigError {
     #[error("the address must be http://host:port or https://host:port, of the gRPC port")]
     Url,
     /// A name that a collection cannot have.
-    #[error("the collection's name may hold letters, digits, - and _")]
+    #[error("the collection's name may hold letters, digits, - and _, at most 200")]
     Collection,
     /// Not a key.
     #[error("the key may hold visible ASCII characters only")]
@@ -151,7 +154,9 @@ mod tests {
             assert_eq!(checked, Err(QdrantConfigError::Key), "{key:?}");
         }
         let mut config = QdrantConfig::new("http://localhost:6334");
-        config.collection = "a/b".to_owned();
-        assert_eq!(config.check(), Err(QdrantConfigError::Collection));
+        for name in ["", "a/b", &"a".repeat(201)] {
+            config.collection = name.to_owned();
+            assert_eq!(config.check(), Err(QdrantConfigError::Collection), "{name}");
+        }
     }
 }

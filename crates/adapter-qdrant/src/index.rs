@@ -249,7 +249,9 @@ impl MemoryIndex for QdrantMemoryIndex {
         grant: &RecallGrant,
         query: &IndexQuery,
     ) -> Result<Vec<IndexHit>, IndexError> {
-        if query.terms.is_empty() && query.embedding.is_none() {
+        let asks_nothing = query.terms.is_empty() && query.embedding.is_none();
+        // The server refuses a limit of nought.
+        if asks_nothing || query.limit == 0 {
             return Ok(Vec::new());
         }
         let deadline = Instant::now() + self.0.config.search_patience;

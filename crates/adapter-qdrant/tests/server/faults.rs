@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use adapter_qdrant::{QdrantConfig, QdrantMemoryIndex};
 use domain::jobs::JobOutcome;
-use domain::memory::{Embedding, IndexEntry, IndexError, IndexQuery, MemoryIndex, Terms};
+use domain::memory::{Embedder, Embedding, IndexEntry, IndexError, IndexQuery, MemoryIndex, Terms};
 use domain::privacy::{LearnGrant, RecallGrant};
+use secrecy::SecretString;
 use testkit::fakes::HashEmbedder;
-use testkit::qdrant_server::Misbehaviour;
+use testkit::qdrant_server::{Misbehaviour, QdrantServer};
 use testkit::seed;
 use tonic::Code;
 
@@ -57,6 +59,40 @@ async fn a_server_that_hangs_costs_a_bounded_wait() {
         };
         assert!(begun.elapsed() < limit, "{n}: {:?}", begun.elapsed());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_does_not_wait_for_ever_either() {
+    let world = World::new().await;
+    let profile = world.profile().await;
+    let memory = seed::memory(&*world.store, &profile, REX).await;
+    let config = QdrantConfig {
+        write_patience: Duration::from_millis(300),
+        ..QdrantConfig::new(world.server.url())
+    };
+    let index = QdrantMemoryIndex::new(config).unwrap();
+    index.space().await.unwrap(); // It knows by now where to write.
+    world.server.break_down(Misbehaviour::Hang);
+    let grant = LearnGrant::by_owner(&profile);
+    let written = index.upsert(&grant, vec![IndexEntry::of(&memory, None)]);
+    let written = tokio::time::timeout(Duration::from_secs(5), written).await;
+    assert!(written.is_ok_and(|written| written.is_err()));
+    world.server.heal();
+    assert_eq!(world.server.total(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_tls_gets_neither_key_nor_question_over_https() {
+    let server = QdrantServer::with_key(Some("a-key"));
+    let config = QdrantConfig {
+        api_key: Some(SecretString::from("a-key")),
+        write_patience: Duration::from_secs(2),
+        ..QdrantConfig::new(server.url().replace("http://", "https://"))
+    };
+    let index = QdrantMemoryIndex::new(config).unwrap();
+    let space = HashEmbedder::new().space().clone();
+    assert!(index.adopt(&space).await.is_err());
+    assert_eq!(server.take_calls(), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

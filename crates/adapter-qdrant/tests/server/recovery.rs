@@ -2,7 +2,6 @@
 
 use domain::jobs::JobOutcome;
 use domain::memory::{Memory, MemoryIndex};
-use domain::privacy::LearnGrant;
 use domain::store::Store;
 use testkit::fixtures::content;
 
@@ -24,11 +23,7 @@ async fn a_server_restored_from_an_old_snapshot_is_filled_up_again() {
         version: 2,
         ..old.clone()
     };
-    let mut work = world.store.begin(profile.user()).await.unwrap();
-    let grant = LearnGrant::by_owner(&profile);
-    assert!(work.memories().update(&grant, &new).await.unwrap());
-    work.commit().await.unwrap();
-    world.enqueue(&new).await;
+    world.change_row(&profile, &new).await;
     let added = world.learned(&profile, "My fish is called Blub.").await;
     world.delete_row(&deleted).await;
     world.enqueue(&deleted).await;

@@ -4,53 +4,71 @@ use std::sync::Arc;
 
 use domain::ids::MemoryId;
 use domain::memory::{
-    Embedder, Embedding, EmbeddingSpace, IndexEntry, IndexError, IndexQuery, MemoryIndex,
-    Reindexer, Terms,
+    EmbedError, Embedder, Embedding, EmbeddingPurpose, EmbeddingSpace, IndexEntry, IndexError,
+    IndexQuery, Memory, MemoryIndex, Reindexer, Terms,
 };
 use domain::privacy::{LearnGrant, RecallGrant};
 use testkit::fakes::HashEmbedder;
+use testkit::fixtures::content;
 use testkit::qdrant_server::Misbehaviour;
 use testkit::seed;
+use tokio::sync::{Mutex, Notify};
 use tonic::Code;
 
 use crate::world::{World, index_on};
 
 const REX: &str = "My dog is called Rex.";
 
-/// The hashing embedder under another name.
-struct Newer(HashEmbedder, EmbeddingSpace);
+/// The hashing embedder, perhaps under another name, that waits while its gate is held.
+struct Gated {
+    inner: HashEmbedder,
+    space: EmbeddingSpace,
+    asked: Notify,
+    gate: Mutex<()>,
+}
 
-impl Newer {
-    fn new() -> Self {
-        let space = EmbeddingSpace {
-            model: "newer".to_owned(),
-            dimension: HashEmbedder::DIMENSION,
-        };
-        Self(HashEmbedder::new(), space)
+impl Gated {
+    fn new(model: &str) -> Arc<Self> {
+        Arc::new(Self {
+            inner: HashEmbedder::new(),
+            space: EmbeddingSpace {
+                model: model.to_owned(),
+                dimension: HashEmbedder::DIMENSION,
+            },
+            asked: Notify::new(),
+            gate: Mutex::default(),
+        })
+    }
+
+    fn newer() -> Arc<Self> {
+        Self::new("newer")
     }
 }
 
 #[async_trait::async_trait]
-impl Embedder for Newer {
+impl Embedder for Gated {
     fn space(&self) -> &EmbeddingSpace {
-        &self.1
+        &self.space
     }
 
     async fn embed(
         &self,
         texts: Vec<String>,
-        purpose: domain::memory::EmbeddingPurpose,
-    ) -> Result<Vec<Embedding>, domain::memory::EmbedError> {
-        self.0.embed(texts, purpose).await
+        purpose: EmbeddingPurpose,
+    ) -> Result<Vec<Embedding>, EmbedError> {
+        self.asked.notify_one();
+        let _gate = self.gate.lock().await;
+        self.inner.embed(texts, purpose).await
     }
 }
 
-fn reindexer(world: &World, index: Arc<dyn MemoryIndex>) -> Reindexer {
+/// The operator's tool, a process of its own.
+fn reindexer(world: &World, index: Arc<dyn MemoryIndex>, embedder: Arc<Gated>) -> Reindexer {
     Reindexer::new(
         world.store.clone(),
         world.store.clone(),
         index,
-        Some(Arc::new(Newer::new())),
+        Some(embedder),
         world.clock.clone(),
         world.ids.clone(),
     )
@@ -73,7 +91,7 @@ async fn another_model_goes_into_a_new_collection_and_never_into_the_old_one() {
     assert_eq!(world.server.collections(), ["memorychat-1"]);
 
     let newer = index_on(&world.server);
-    let tool = reindexer(&world, newer.clone());
+    let tool = reindexer(&world, newer.clone(), Gated::newer());
     let refused = tool.adopt().await;
     assert!(
         matches!(refused, Err(IndexError::WrongSpace { .. })),
@@ -107,12 +125,56 @@ async fn another_model_goes_into_a_new_collection_and_never_into_the_old_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn searches_and_writes_go_on_during_a_rebuild_and_nothing_is_lost() {
+    let world = World::new().await;
+    let profile = world.profile().await;
+    let kept = world.learned(&profile, REX).await;
+    let changed = world.learned(&profile, "My parrot is called Polly.").await;
+    let deleted = world.learned(&profile, "My cat is called Mia.").await;
+    world.run_jobs().await;
+
+    let same = Gated::new(&HashEmbedder::new().space().model);
+    let gate = same.gate.lock().await;
+    let tool = reindexer(&world, index_on(&world.server), same.clone());
+    let meanwhile = async {
+        same.asked.notified().await;
+        let both = ["memorychat-1", "memorychat-2"];
+        assert_eq!(world.server.collections(), both, "it has read the rows");
+        assert_eq!(world.found(&profile, "Rex").await[0], kept.id);
+        let new = Memory {
+            content: content("My parrot is called Coco."),
+            version: 2,
+            ..changed.clone()
+        };
+        world.change_row(&profile, &new).await;
+        world.delete_row(&deleted).await;
+        world.enqueue(&deleted).await;
+        let added = world.learned(&profile, "My fish is called Blub.").await;
+        world.run_jobs().await;
+        assert_eq!(world.found(&profile, "fish").await[0], added.id);
+        drop(gate);
+        added
+    };
+    let (rebuilt, added) = tokio::join!(tool.rebuild(|_| ()), meanwhile);
+    rebuilt.unwrap();
+
+    assert_eq!(world.server.collections(), ["memorychat-2"]);
+    world.run_jobs().await;
+    assert_eq!(world.held().await, [kept.id, changed.id, added.id]);
+    assert_eq!(world.found(&profile, "Rex").await[0], kept.id);
+    assert_eq!(world.found(&profile, "Coco").await[0], changed.id);
+    assert_eq!(world.found(&profile, "fish").await[0], added.id);
+    let found = world.reconcile().await;
+    assert_eq!((found.missing, found.orphans), (0, 0), "all is well");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_rebuild_that_is_cut_off_is_cleared_by_the_next_one() {
     let world = World::new().await;
     let profile = world.profile().await;
     let memory = world.learned(&profile, REX).await;
     world.run_jobs().await;
-    let space = Newer::new().1;
+    let space = Gated::newer().space.clone();
     drop(world.index.begin_rebuild(Some(&space)).await.unwrap());
     assert_eq!(world.server.collections().len(), 2);
     assert_eq!(
@@ -120,7 +182,7 @@ async fn a_rebuild_that_is_cut_off_is_cleared_by_the_next_one() {
         [memory.id],
         "the old one serves"
     );
-    let tool = reindexer(&world, index_on(&world.server));
+    let tool = reindexer(&world, index_on(&world.server), Gated::newer());
     tool.rebuild(|_| ()).await.unwrap();
     assert_eq!(world.server.collections(), ["memorychat-3"]);
 }
@@ -134,7 +196,7 @@ async fn a_rebuild_that_fails_leaves_the_old_collection_alone() {
     world
         .server
         .break_down(Misbehaviour::RefuseWrites(Code::InvalidArgument));
-    let tool = reindexer(&world, index_on(&world.server));
+    let tool = reindexer(&world, index_on(&world.server), Gated::newer());
     tool.rebuild(|_| ()).await.unwrap_err();
     world.server.heal();
     assert_eq!(world.server.collections(), ["memorychat-1"]);

@@ -11,7 +11,7 @@ use domain::memory::{
     Embedder, Indexer, Learner, Memory, MemoryIndex, Place, RecallConfig, Recaller, Reconciled,
     Reindexer, RuleExtractor,
 };
-use domain::privacy::RecallGrant;
+use domain::privacy::{LearnGrant, RecallGrant};
 use domain::profile::Profile;
 use domain::store::Store;
 use testkit::fakes::{FixedClock, HashEmbedder, InMemoryStore, SequentialIds};
@@ -110,6 +110,15 @@ impl World {
         let mut work = self.store.begin(job.user).await.unwrap();
         work.jobs().enqueue(&job).await.unwrap();
         work.commit().await.unwrap();
+    }
+
+    /// Changes a memory's row, with a job to index it.
+    pub(crate) async fn change_row(&self, profile: &Profile, new: &Memory) {
+        let mut work = self.store.begin(profile.user()).await.unwrap();
+        let grant = LearnGrant::by_owner(profile);
+        assert!(work.memories().update(&grant, new).await.unwrap());
+        work.commit().await.unwrap();
+        self.enqueue(new).await;
     }
 
     /// Removes a memory's row only: the index was down.

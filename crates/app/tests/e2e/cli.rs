@@ -13,7 +13,7 @@ use testkit::servers::Postgres;
 use crate::harness::{Server, command};
 
 /// Runs a command to its end; one that does not end is killed.
-fn run(data: &Path, args: &[&str], settings: &[(&str, &str)]) -> Output {
+pub(crate) fn run(data: &Path, args: &[&str], settings: &[(&str, &str)]) -> Output {
     let mut command = command(data);
     command.args(args).envs(settings.iter().copied());
     let child = command
@@ -43,7 +43,7 @@ type Mistake = (
     &'static str,
 );
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -52,8 +52,10 @@ fn openapi_prints_the_committed_document() {
     let data = tempfile::tempdir().expect("folder");
     let output = run(data.path(), &["openapi"], &[]);
     assert!(output.status.success());
+    // Qdrant's engine, where it is built in, makes another order of keys.
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
     let committed = include_str!("../../../../openapi/openapi.json");
-    assert_eq!(text(&output.stdout).trim_end(), committed.trim_end());
+    assert_eq!(json(&text(&output.stdout)), json(committed));
 }
 
 #[test]

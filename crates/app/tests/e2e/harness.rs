@@ -155,8 +155,14 @@ impl Server {
     }
 
     /// Kills it and starts it again on the same data folder.
-    pub(crate) async fn restart_after_kill(mut self) -> Self {
+    pub(crate) async fn restart_after_kill(self) -> Self {
+        self.restart_with(&[]).await
+    }
+
+    /// The same with some more settings, or others.
+    pub(crate) async fn restart_with(mut self, changed: &[(&str, &str)]) -> Self {
         self.kill();
+        self.settings.extend(owned(changed));
         let data = std::mem::replace(&mut self.data, tempfile::tempdir().expect("folder"));
         let (settings, postgres) = (self.settings.clone(), self.postgres.clone());
         let qdrant = self.qdrant.take();
@@ -172,6 +178,13 @@ impl Server {
         self.child.wait().expect("reaped").success()
     }
 
+    /// Sends it a signal, such as `-HUP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([name, &pid]).status();
+        assert!(sent.expect("kill").success());
+    }
+
     /// How much memory it has, in KiB, where the machine tells.
     pub(crate) fn memory(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
@@ -179,13 +192,6 @@ impl Server {
             .lines()
             .find_map(|line| line.strip_prefix("VmRSS:"))?;
         line.trim().trim_end_matches(" kB").parse().ok()
-    }
-
-    /// Sends it a signal, such as `-HUP`.
-    pub(crate) fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args([name, &pid]).status();
-        assert!(sent.expect("kill").success());
     }
 
     /// Is the process alive?

@@ -1,5 +1,6 @@
 //! What is left behind: every byte of the data folder and of the log.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use reqwest::StatusCode;
@@ -259,10 +260,24 @@ async fn quoted(server: &Server, table: &str) -> String {
 
 /// The whole index, wherever it is.
 async fn index(server: &Server) -> Vec<String> {
+    let folder = server.data.path().join("qdrant");
     match &server.qdrant {
         Some(qdrant) => qdrant.dump(),
+        None if folder.is_dir() => contents(&folder),
         None => rows(server, "memory_vectors").await,
     }
+}
+
+/// The files of Qdrant's engine: where each is, and a hash of its bytes.
+fn contents(folder: &Path) -> Vec<String> {
+    let hashed = |path: PathBuf| {
+        let mut hasher = DefaultHasher::new();
+        std::fs::read(&path).expect("file").hash(&mut hasher);
+        format!("{} {:x}", path.display(), hasher.finish())
+    };
+    let mut contents: Vec<_> = files(folder).into_iter().map(hashed).collect();
+    contents.sort();
+    contents
 }
 
 async fn query(server: &Server, sql: &str, column: &str) -> Vec<String> {

@@ -1,12 +1,15 @@
 //! The program with its index on a Qdrant server that goes away, comes back, and forgets.
 
+use std::pin::pin;
+use std::process::Output;
 use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use testkit::qdrant_server::QdrantServer;
 
-use crate::harness::{Caller, Server};
+use crate::cli::{run, text};
+use crate::harness::{Caller, Server, id};
 use crate::model_server::ModelServer;
 
 async fn serve(model: &ModelServer, qdrant: &QdrantServer) -> Server {
@@ -113,6 +116,123 @@ async fn an_index_that_forgot_everything_is_filled_at_the_next_start() {
     let server = server.restart_after_kill().await;
     ada.base.clone_from(&server.base);
     until_found(&ada, &profile, "dog", "called Rex.").await;
+}
+
+/// Runs a command beside the server, with its settings and some others.
+async fn beside(
+    server: &Server,
+    args: &'static [&'static str],
+    changed: &[(&str, &str)],
+) -> Output {
+    let data = server.data.path().to_owned();
+    let settings = server.settings().into_iter().chain(changed.iter().copied());
+    let settings: Vec<_> = settings
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let run = move || {
+        let settings: Vec<_> = settings.iter().map(|(n, v)| (&n[..], &v[..])).collect();
+        run(&data, args, &settings)
+    };
+    tokio::task::spawn_blocking(run).await.expect("joined")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reindex_beside_the_server_is_not_felt() {
+    let model = ModelServer::start().await;
+    let qdrant = QdrantServer::start();
+    let server = serve(&model, &qdrant).await;
+    let ada = server.sign_up("ada").await;
+    let (profile, session) = (ada.default_profile().await, ada.session("normal").await);
+    ada.chat(&session, "My dog is called Rex.").await;
+    ada.wait_for_memories(&profile, 1).await;
+    until_found(&ada, &profile, "dog", "called Rex.").await;
+
+    let mut reindex = pin!(beside(&server, &["reindex"], &[]));
+    let path = format!("/api/v1/memory-profiles/{profile}/memories/search");
+    let (query, mut searches) = (json!({"query": "dog"}), 0);
+    let output = loop {
+        tokio::select! {
+            output = &mut reindex => break output,
+            answer = ada.post(&path, &query) => {
+                assert!(answer.text.contains("called Rex."), "{answer:?}");
+                searches += 1;
+            }
+        }
+    };
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(searches > 0, "there was something to feel");
+    assert_eq!(qdrant.collections(), ["memorychat-2"]);
+    // Written into the new one at once, although the server believed in the old one a moment ago.
+    ada.chat(&session, "My cat is called Mia.").await;
+    until_found(&ada, &profile, "cat", "called Mia.").await;
+    until_found(&ada, &profile, "dog", "called Rex.").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_embedding_model_is_refused_until_the_index_is_made_anew() {
+    let model = ModelServer::start().await;
+    let qdrant = QdrantServer::start();
+    let mut server = serve(&model, &qdrant).await;
+    let mut ada = server.sign_up("ada").await;
+    let (profile, session) = (ada.default_profile().await, ada.session("normal").await);
+    ada.chat(&session, "My dog is called Rex.").await;
+    ada.wait_for_memories(&profile, 1).await;
+    until_found(&ada, &profile, "dog", "called Rex.").await;
+    assert!(server.stop());
+
+    let newer = [("OPENAI_EMBEDDING_MODEL", "newer")];
+    let refused = beside(&server, &["serve"], &newer).await;
+    let said = text(&refused.stderr);
+    assert!(!refused.status.success(), "{said}");
+    assert!(said.contains("run `memorychat reindex`"), "{said}");
+    assert_eq!(qdrant.collections(), ["memorychat-1"], "as it was");
+    let reindex = beside(&server, &["reindex"], &newer).await;
+    assert!(reindex.status.success(), "{}", text(&reindex.stderr));
+
+    let server = server.restart_with(&newer).await;
+    ada.base.clone_from(&server.base);
+    until_found(&ada, &profile, "dog", "called Rex.").await;
+    let info = ada.get("/readyz").await.text;
+    assert!(info.contains("newer"), "{info}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_point_that_names_another_owner_is_in_no_prompt_and_is_told() {
+    let model = ModelServer::start().await;
+    let qdrant = QdrantServer::start();
+    let server = serve(&model, &qdrant).await;
+    let (ada, bob) = (server.sign_up("ada").await, server.sign_up("bob").await);
+    let (profile, session) = (ada.default_profile().await, ada.session("normal").await);
+    ada.chat(&session, "My dog is called Rex.").await;
+    ada.wait_for_memories(&profile, 1).await;
+    until_found(&ada, &profile, "dog", "called Rex.").await;
+    let memories = format!("/api/v1/memory-profiles/{profile}/memories");
+    let listed = ada.get(&memories).await.expect(StatusCode::OK);
+    let memory = id(&listed[0]);
+
+    let me = bob.get("/api/v1/auth/me").await.expect(StatusCode::OK);
+    let uuid = |text: &str| text.parse().expect("a UUID");
+    let theirs = uuid(&bob.default_profile().await);
+    assert!(qdrant.change_owner(uuid(&memory), uuid(&id(&me)), theirs));
+    for caller in [&bob, &ada] {
+        let session = caller.session("normal").await;
+        let answer = caller.chat(&session, "What is my dog called?").await;
+        assert_eq!(answer["recall"], "done", "{answer}");
+        assert_eq!(answer["memories"], json!([]));
+        let prompt = model.chats().pop().expect("a call").body.to_string();
+        assert!(!prompt.contains("Rex"), "{prompt}");
+    }
+
+    let body = json!({"content": "My dog is called Max."});
+    let path = format!("{memories}/{memory}");
+    ada.patch(&path, &body).await.expect(StatusCode::OK);
+    for _ in 0..100 {
+        if ada.get("/readyz").await.text.contains("wrong owner") {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("nobody is told: {}", ada.get("/readyz").await.text);
 }
 
 /// Makes every memory an hour old.

@@ -80,7 +80,7 @@ pub(super) struct Turn {
 /// What a question comes to.
 enum Opened {
     /// A turn, and what was recalled for it.
-    Turn(Turn, Vec<Recalled>, RecallNote),
+    Turn(Box<Turn>, Vec<Recalled>, RecallNote),
     /// The turn that it came to before.
     Before(TurnStream),
 }
@@ -164,7 +164,7 @@ impl TurnService {
             recall,
         };
         let survives_hangup = turn.question.stamp.persists();
-        let events = inner.drive(place, turn, start, reply, prompt).boxed();
+        let events = inner.drive(place, *turn, start, reply, prompt).boxed();
         Ok(TurnStream {
             events,
             survives_hangup,
@@ -207,7 +207,7 @@ impl Inner {
         };
         let accept = self.accept(work, session, question, asked);
         let (turn, (memories, note)) = futures::join!(accept, recall);
-        Ok(Opened::Turn(turn?, memories, note))
+        Ok(Opened::Turn(Box::new(turn?), memories, note))
     }
 
     /// A failing recall does not fail the turn; it is reported in it.

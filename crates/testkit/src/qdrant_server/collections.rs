@@ -1,6 +1,7 @@
 //! Collections and their aliases.
+#![expect(deprecated, reason = "servers before 1.20 know `on_disk_payload` only")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, HashMap};
 
 use qdrant_client::qdrant::alias_operations::Action;
 use qdrant_client::qdrant::collections_server::Collections;
@@ -12,13 +13,14 @@ use qdrant_client::qdrant::{
     DeleteCollection, DeleteShardKeyRequest, DeleteShardKeyResponse, GetCollectionInfoRequest,
     GetCollectionInfoResponse, ListAliasesRequest, ListAliasesResponse,
     ListCollectionAliasesRequest, ListCollectionsRequest, ListCollectionsResponse,
-    ListShardKeysRequest, ListShardKeysResponse, UpdateCollection,
+    ListShardKeysRequest, ListShardKeysResponse, PayloadSchemaInfo, UpdateCollection,
     UpdateCollectionClusterSetupRequest, UpdateCollectionClusterSetupResponse,
 };
 use tonic::{Request, Response, Status};
 
 use super::Service;
-use super::state::{Collection, Points, State};
+use super::state::{Collection, FieldIndex, Points, State};
+use super::validation::check_collection;
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -63,12 +65,14 @@ service! {
         async fn create(&self, request: Request<CreateCollection>) -> Answer<CollectionOperationResponse> {
             self.read("create_collection").await?;
             let config = request.into_inner();
+            check_collection(&config)?;
             let name = config.collection_name.clone();
             let mut state = self.state();
-            if state.collections.contains_key(&name) || state.aliases.contains_key(&name) {
-                return Err(Status::already_exists(format!("Collection `{name}` already exists!")));
+            state.is_no_collection(&name)?;
+            if state.aliases.contains_key(&name) {
+                return Err(Status::invalid_argument("Alias with the same name already exists"));
             }
-            let collection = Collection { config, indexes: BTreeSet::new(), points: Points::new() };
+            let collection = Collection { config, indexes: BTreeMap::new(), points: Points::new() };
             state.collections.insert(name, collection);
             Ok(done(true))
         }
@@ -125,7 +129,7 @@ service! {
 
 fn change_alias(
     state: &State,
-    aliases: &mut std::collections::BTreeMap<String, String>,
+    aliases: &mut BTreeMap<String, String>,
     action: Option<Action>,
 ) -> Result<(), Status> {
     match action {
@@ -136,6 +140,7 @@ fn change_alias(
                     new.collection_name
                 )));
             }
+            state.is_no_collection(&new.alias_name)?;
             aliases.insert(new.alias_name, new.collection_name);
             Ok(())
         }
@@ -155,8 +160,11 @@ fn info(collection: &Collection) -> CollectionInfo {
         replication_factor: config.replication_factor,
         write_consistency_factor: config.write_consistency_factor,
         sparse_vectors_config: config.sparse_vectors_config.clone(),
+        on_disk_payload: config.on_disk_payload.unwrap_or(false),
         ..CollectionParams::default()
     };
+    let indexes = collection.indexes.iter();
+    let payload_schema = indexes.map(|(field, index)| (field.clone(), schema(index)));
     CollectionInfo {
         status: CollectionStatus::Green.into(),
         config: Some(CollectionConfig {
@@ -166,6 +174,16 @@ fn info(collection: &Collection) -> CollectionInfo {
             ..CollectionConfig::default()
         }),
         points_count: Some(collection.points.len() as u64),
+        payload_schema: payload_schema.collect::<HashMap<_, _>>(),
         ..CollectionInfo::default()
+    }
+}
+
+fn schema(index: &FieldIndex) -> PayloadSchemaInfo {
+    PayloadSchemaInfo {
+        // Both enumerations are in one order, but the second has a nought of its own.
+        data_type: i32::from(index.kind) + 1,
+        params: index.params.clone(),
+        points: None,
     }
 }

@@ -1,8 +1,10 @@
 //! A small server that speaks Qdrant's own gRPC protocol, for a test that wants a real socket.
 //!
 //! It keeps points in memory, evaluates filters and computes scores exactly, and refuses what Qdrant
-//! refuses: unknown collections and vector names, vectors of a wrong length, facets over a field without
-//! an index. An unfiltered search in a collection without a global graph (`m = 0`) finds nothing there
+//! refuses: unknown collections and vector names, vectors of a wrong length, sparse ones that name an
+//! index twice, a limit of nought, facets over a field without an index that looks values up, an alias in
+//! the place of a collection. It is as if strict mode were on: a filter needs an index. Points of equal
+//! score come in no order. An unfiltered search in a collection without a global graph (`m = 0`) finds nothing there
 //! either. What the adapter does not use is answered with `unimplemented`.
 //!
 //! It can misbehave on demand: see [`QdrantServer::break_down`] and its neighbours.
@@ -13,6 +15,7 @@ mod filter;
 mod points;
 mod search;
 mod state;
+mod validation;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -29,7 +29,8 @@ use super::Service;
 use super::collections::service;
 use super::filter::{passes, values_of};
 use super::search::{search, shown, vectors_of};
-use super::state::{Collection, Point, Stored, id_of, uuid_of};
+use super::state::{Collection, FieldIndex, Point, Stored, id_of, uuid_of};
+use super::validation::{at_least_one, check_filter, check_index, dense, sparse};
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -40,6 +41,7 @@ service! {
             let request = request.into_inner();
             let mut state = self.state();
             let collection = state.collection(&request.collection_name)?;
+            check_filter(collection, request.update_filter.as_ref())?;
             let mut written = Vec::new();
             for point in request.points {
                 written.push(read_point(collection, point)?);
@@ -101,7 +103,10 @@ service! {
             let request = request.into_inner();
             let mut state = self.state();
             let collection = state.collection(&request.collection_name)?;
-            collection.indexes.insert(request.field_name);
+            let kind = request.field_type();
+            check_index(kind, request.field_index_params.as_ref())?;
+            let index = FieldIndex { kind, params: request.field_index_params };
+            collection.indexes.insert(request.field_name, index);
             drop(state);
             Ok(self.written(request.wait))
         }
@@ -113,6 +118,7 @@ service! {
             if request.order_by.is_some() {
                 return Err(Status::unimplemented("order_by"));
             }
+            at_least_one("limit", request.limit)?;
             let limit = request.limit.unwrap_or(10) as usize;
             let from = request.offset.as_ref().map(|id| uuid_of(Some(id))).transpose()?;
             let mut state = self.state();
@@ -199,6 +205,7 @@ service! {
 
 /// The points that pass, in the order of their ids.
 fn matching(collection: &Collection, filter: Option<&Filter>) -> Result<Vec<Uuid>, Status> {
+    check_filter(collection, filter)?;
     let mut ids = Vec::new();
     for (id, point) in &collection.points {
         if passes(filter, *id, point)? {
@@ -233,36 +240,13 @@ fn read_vector(
 ) -> Result<Stored, Status> {
     let unknown = || Status::invalid_argument(format!("Not existing vector name error: {name}"));
     match vector {
-        Some(vector::Vector::Dense(dense)) => {
-            let size = collection.dense(name).ok_or_else(unknown)?.size;
-            check_size(size, dense.data.len())?;
-            let norm = dense.data.iter().map(|x| x * x).sum::<f32>().sqrt();
-            Ok(Stored::Dense(dense.data.iter().map(|x| x / norm).collect()))
+        Some(vector::Vector::Dense(given)) => {
+            dense(collection.dense(name).ok_or_else(unknown)?, &given.data)
         }
-        Some(vector::Vector::Sparse(sparse)) if collection.has_sparse(name) => {
-            let pairs: BTreeMap<u32, f32> = sparse
-                .indices
-                .iter()
-                .copied()
-                .zip(sparse.values.iter().copied())
-                .collect();
-            if pairs.len() != sparse.indices.len() || pairs.len() != sparse.values.len() {
-                return Err(Status::invalid_argument("indices: must be unique"));
-            }
-            Ok(Stored::Sparse(pairs))
-        }
+        Some(vector::Vector::Sparse(given)) if collection.has_sparse(name) => sparse(&given),
         Some(_) => Err(unknown()),
         None => Err(Status::invalid_argument("a vector without a variant")),
     }
-}
-
-/// Refuses a dense vector of a wrong length, in Qdrant's words.
-pub(super) fn check_size(size: u64, given: usize) -> Result<(), Status> {
-    if size == given as u64 {
-        return Ok(());
-    }
-    let text = format!("Vector dimension error: expected dim: {size}, got {given}");
-    Err(Status::invalid_argument(text))
 }
 
 fn retrieved(
@@ -279,9 +263,11 @@ fn retrieved(
     }
 }
 
-/// How often each value of a field occurs, the most frequent first.
+/// How often each number of a field occurs, the most frequent first.
 fn facet(collection: &Collection, request: &FacetCounts) -> Result<Vec<FacetHit>, Status> {
-    if !collection.indexes.contains(&request.key) {
+    at_least_one("limit", request.limit)?;
+    let index = collection.indexes.get(&request.key);
+    if !index.is_some_and(FieldIndex::looks_numbers_up) {
         return Err(Status::invalid_argument(format!(
             "No appropriate index for faceting: `{}`. Please create one to facet on this field.",
             request.key

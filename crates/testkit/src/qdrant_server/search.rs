@@ -1,6 +1,7 @@
 //! Scores, computed exactly.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use qdrant_client::qdrant::query::Variant as QueryVariant;
 use qdrant_client::qdrant::vector_input::Variant as InputVariant;
@@ -12,10 +13,11 @@ use qdrant_client::qdrant::{
     VectorsOutput, WithPayloadSelector, WithVectorsSelector, vector_output,
 };
 use tonic::Status;
+use uuid::Uuid;
 
 use super::filter::passes;
-use super::points::check_size;
 use super::state::{Collection, Point, Stored, id_of};
+use super::validation::{at_least_one, check_filter, dense, sparse};
 
 /// The nearest points to a dense or sparse vector.
 pub(super) fn search(
@@ -23,6 +25,8 @@ pub(super) fn search(
     query: &QueryPoints,
     ignore_filter: bool,
 ) -> Result<Vec<ScoredPoint>, Status> {
+    at_least_one("limit", query.limit)?;
+    check_filter(collection, query.filter.as_ref())?;
     let name = query.using.as_deref().unwrap_or_default();
     let asked = asked(collection, query, name)?;
     let is_dense = matches!(asked, Stored::Dense(_));
@@ -36,29 +40,38 @@ pub(super) fn search(
     }
     let mut scored = Vec::new();
     for (id, point) in &collection.points {
-        let score = point
-            .vectors
-            .get(name)
-            .and_then(|stored| score(&asked, stored));
-        let Some(score) = score else {
+        let stored = point.vectors.get(name);
+        let Some(score) = stored.and_then(|stored| score(&asked, stored)) else {
             continue;
         };
-        if query.score_threshold.is_some_and(|least| score < least) || !passes(filter, *id, point)?
-        {
-            continue;
+        let is_near = query.score_threshold.is_none_or(|least| score >= least);
+        if is_near && passes(filter, *id, point)? {
+            scored.push((*id, point, score));
         }
-        scored.push(ScoredPoint {
-            id: Some(id_of(*id)),
-            payload: shown(point, query.with_payload.as_ref()),
-            score,
-            vectors: vectors_of(point, query.with_vectors.as_ref()),
-            ..ScoredPoint::default()
-        });
     }
-    scored.sort_by(|a, b| b.score.total_cmp(&a.score));
+    // Of equal scores nobody knows which comes first.
+    scored.sort_by(|a, b| {
+        b.2.total_cmp(&a.2)
+            .then(scrambled(a.0).cmp(&scrambled(b.0)))
+    });
     let offset = usize::try_from(query.offset.unwrap_or(0)).unwrap_or(usize::MAX);
     let limit = usize::try_from(query.limit.unwrap_or(10)).unwrap_or(usize::MAX);
-    Ok(scored.into_iter().skip(offset).take(limit).collect())
+    let page = scored.into_iter().skip(offset).take(limit);
+    let show = |(id, point, score): (Uuid, &Arc<Point>, f32)| ScoredPoint {
+        id: Some(id_of(id)),
+        payload: shown(point, query.with_payload.as_ref()),
+        score,
+        vectors: vectors_of(point, query.with_vectors.as_ref()),
+        ..ScoredPoint::default()
+    };
+    Ok(page.map(show).collect())
+}
+
+/// An order that has nothing to do with that of the ids.
+fn scrambled(id: Uuid) -> u128 {
+    id.as_u128()
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
+        .rotate_left(64)
 }
 
 fn asked(collection: &Collection, query: &QueryPoints, name: &str) -> Result<Stored, Status> {
@@ -74,20 +87,10 @@ fn asked(collection: &Collection, query: &QueryPoints, name: &str) -> Result<Sto
         return Err(Status::unimplemented(format!("query {variant:?}")));
     };
     match &input.variant {
-        Some(InputVariant::Dense(dense)) => {
-            let size = collection.dense(name).ok_or_else(unknown)?.size;
-            check_size(size, dense.data.len())?;
-            let norm = dense.data.iter().map(|x| x * x).sum::<f32>().sqrt();
-            Ok(Stored::Dense(dense.data.iter().map(|x| x / norm).collect()))
+        Some(InputVariant::Dense(given)) => {
+            dense(collection.dense(name).ok_or_else(unknown)?, &given.data)
         }
-        Some(InputVariant::Sparse(sparse)) if collection.has_sparse(name) => {
-            let pairs = sparse
-                .indices
-                .iter()
-                .copied()
-                .zip(sparse.values.iter().copied());
-            Ok(Stored::Sparse(pairs.collect()))
-        }
+        Some(InputVariant::Sparse(given)) if collection.has_sparse(name) => sparse(given),
         Some(InputVariant::Sparse(_)) => Err(unknown()),
         other => Err(Status::unimplemented(format!("input {other:?}"))),
     }

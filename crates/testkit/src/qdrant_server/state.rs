@@ -1,11 +1,14 @@
 //! Collections and points.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use qdrant_client::qdrant::payload_index_params::IndexParams;
 use qdrant_client::qdrant::point_id::PointIdOptions;
 use qdrant_client::qdrant::vectors_config::Config;
-use qdrant_client::qdrant::{CreateCollection, PointId, Value, VectorParams};
+use qdrant_client::qdrant::{
+    CreateCollection, FieldType, PayloadIndexParams, PointId, Value, VectorParams,
+};
 use tonic::Status;
 use uuid::Uuid;
 
@@ -27,10 +30,17 @@ pub(super) struct Point {
 
 pub(super) type Points = BTreeMap<Uuid, Arc<Point>>;
 
+/// An index over a field of the payload.
+#[derive(Clone)]
+pub(super) struct FieldIndex {
+    pub(super) kind: FieldType,
+    pub(super) params: Option<PayloadIndexParams>,
+}
+
 /// A collection.
 pub(super) struct Collection {
     pub(super) config: CreateCollection,
-    pub(super) indexes: BTreeSet<String>,
+    pub(super) indexes: BTreeMap<String, FieldIndex>,
     pub(super) points: Points,
 }
 
@@ -54,6 +64,15 @@ impl State {
         let name = self.aliases.get(name).map_or(name, String::as_str);
         let missing = || Status::not_found(format!("Collection `{name}` doesn't exist!"));
         self.collections.get_mut(name).ok_or_else(missing)
+    }
+
+    /// Refuses the name of a collection.
+    pub(super) fn is_no_collection(&self, name: &str) -> Result<(), Status> {
+        if self.collections.contains_key(name) {
+            let text = format!("Wrong input: Collection `{name}` already exists!");
+            return Err(Status::already_exists(text));
+        }
+        Ok(())
     }
 
     /// Keeps the points as they are, to go back to.
@@ -106,6 +125,18 @@ impl State {
 
     pub(super) fn total(&self) -> usize {
         self.collections.values().map(|c| c.points.len()).sum()
+    }
+}
+
+impl FieldIndex {
+    /// Is it one of numbers that finds each of them?
+    pub(super) fn looks_numbers_up(&self) -> bool {
+        let params = self.params.as_ref().and_then(|p| p.index_params.as_ref());
+        let looks_up = match params {
+            Some(IndexParams::IntegerIndexParams(params)) => params.lookup.unwrap_or(true),
+            _ => true,
+        };
+        self.kind == FieldType::Integer && looks_up
     }
 }
 

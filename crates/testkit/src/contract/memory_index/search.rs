@@ -18,6 +18,7 @@ pub(super) const CASES: &[Case<IndexHarness>] = cases![
     an_empty_profile_has_nothing_to_find,
     an_entry_without_a_vector_is_found_by_words,
     the_limit_holds_for_each_kind,
+    a_limit_of_nought_finds_nothing,
     the_best_of_many_are_found,
 ];
 
@@ -197,6 +198,16 @@ async fn the_limit_holds_for_each_kind(h: &IndexHarness) {
         hits[0].bm25 > 0.0 && hits[0].cosine.is_some(),
         "scored by both all the same"
     );
+}
+
+async fn a_limit_of_nought_finds_nothing(h: &IndexHarness) {
+    let profile = h.profile().await;
+    h.indexed(&profile, TEXTS[0], Some(&[1.0])).await;
+    let query = IndexQuery {
+        limit: 0,
+        ..both("dog", &[1.0])
+    };
+    assert!(h.search(&profile, &query).await.is_empty());
 }
 
 async fn the_best_of_many_are_found(h: &IndexHarness) {
