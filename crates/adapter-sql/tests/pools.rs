@@ -4,8 +4,9 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use adapter_sql::{SqlConfig, SqlStore};
+use adapter_sql::{SqlConfig, SqlMemoryIndex, SqlStore};
 use common::{open, postgres_url};
+use domain::memory::MemoryIndex;
 use domain::store::{Store, StoreError};
 use testkit::seed;
 use testkit::servers::Postgres;
@@ -34,6 +35,13 @@ async fn requests_that_use_up_their_pool_do_not_stop_the_workers() {
     assert!(asked.elapsed() < Duration::from_secs(5), "a bounded wait");
     let mut work = store.for_workers().read(user).await.unwrap();
     assert!(work.users().find().await.unwrap().is_some());
+    drop(work);
+    let index = SqlMemoryIndex::new(&store, 0);
+    assert!(index.space().await.is_err());
+    let for_workers = index.through(&store.for_workers());
+    assert_eq!(for_workers.space().await.unwrap(), None);
+    // Nor is the database away for whoever looks.
+    store.for_probes().ping().await.unwrap();
     drop(held);
     store.begin(user).await.unwrap().commit().await.unwrap();
 }
