@@ -32,6 +32,7 @@ pub mod faults;
 pub mod fixtures;
 pub mod llama_server;
 pub mod models_dir;
+mod newer_postgres;
 pub mod pgbouncer;
 pub mod qdrant_server;
 pub mod redis_server;

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::newer_postgres;
+
 /// A Postgres of the test's own; stopped and removed when dropped. Give each case a database of its own.
 pub struct Postgres {
     url: String,
@@ -30,6 +32,24 @@ impl Postgres {
         Self::new()
     }
 
+    /// The server of [`start`](Self::start), and one of a newer version, which treats roles otherwise: for
+    /// a test of who may do what.
+    pub fn each() -> Vec<Self> {
+        [Self::start(), Self::newer()]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    fn newer() -> Option<Self> {
+        let newer = newer_postgres::folder()?;
+        let folder = new_folder();
+        // Whoever the server runs as may not be allowed to look into the target folder.
+        let copy = folder.join("postgres");
+        run(Command::new("cp").arg("-a").args([newer, &copy]));
+        Some(Self::launch(copy.join("bin"), folder))
+    }
+
     /// A new server, whatever is set: for a test that stops it or looks into its folder.
     pub fn new() -> Option<Self> {
         let Some(binaries) = binaries() else {
@@ -40,19 +60,23 @@ impl Postgres {
             println!("left out: no Postgres on this machine; set TEST_DATABASE_URL or install one");
             return None;
         };
+        Some(Self::launch(binaries, new_folder()))
+    }
+
+    fn launch(binaries: PathBuf, folder: PathBuf) -> Self {
         let port = free_port();
         let server = Server {
             binaries,
-            folder: new_folder(),
+            folder,
             port,
         };
         server.make_cluster();
         server.start();
         let url = format!("postgres://postgres@127.0.0.1:{port}/postgres?sslmode=disable");
-        Some(Self {
+        Self {
             url,
             server: Some(server),
-        })
+        }
     }
 
     /// Ends it as a crash does: what was acknowledged is in its log, nothing is tidied up.
@@ -216,7 +240,7 @@ pub(crate) fn free_port() -> u16 {
         .port()
 }
 
-fn run(command: &mut Command) {
+pub(crate) fn run(command: &mut Command) {
     // A server that keeps a pipe of ours open would keep the test from ending.
     let status = command
         .stdin(Stdio::null())
