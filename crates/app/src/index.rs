@@ -22,6 +22,8 @@ const INDEX_CACHE_BYTES: u64 = 256 * 1024 * 1024;
 pub struct ChosenIndex {
     /// The index.
     pub index: Arc<dyn MemoryIndex>,
+    /// The index as the workers see it.
+    pub for_workers: Arc<dyn MemoryIndex>,
     /// How it is.
     pub probe: Arc<dyn Probe>,
     /// One line about it.
@@ -37,6 +39,8 @@ pub fn choose(
     // Known before the index is asked for its own, so that nothing of another model is ever mixed in.
     let space = embedder.map(|embedder| embedder.space().clone());
     let chosen = (&settings.qdrant_folder, &settings.qdrant);
+    // Connections to the database are of the requests or of the workers; other indexes have none.
+    let mut own: Option<Arc<dyn MemoryIndex>> = None;
     let (index, place, line): (Arc<dyn MemoryIndex>, _, _) = match chosen {
         #[cfg(feature = "embedded-qdrant")]
         (Some(folder), _) => {
@@ -52,18 +56,25 @@ pub fn choose(
             let line = format!("Qdrant at {}, collection {}", config.url, config.collection);
             (Arc::new(index.clone()), IndexPlace::Qdrant(index), line)
         }
-        (_, None) => (
-            Arc::new(SqlMemoryIndex::new(store, INDEX_CACHE_BYTES)),
-            IndexPlace::Embedded,
-            "embedded, in the database".to_owned(),
-        ),
+        (_, None) => {
+            let index = SqlMemoryIndex::new(store, INDEX_CACHE_BYTES);
+            own = Some(Arc::new(index.for_workers()));
+            let line = "embedded, in the database".to_owned();
+            (Arc::new(index), IndexPlace::Embedded, line)
+        }
     };
+    let for_workers = own.unwrap_or_else(|| Arc::clone(&index));
     let probe = Arc::new(IndexProbe {
         index: Arc::clone(&index),
         place,
         embedder: embedder.cloned(),
     });
-    Ok(ChosenIndex { index, probe, line })
+    Ok(ChosenIndex {
+        index,
+        for_workers,
+        probe,
+        line,
+    })
 }
 
 /// Checks at start that the index is of the embedding model in use. A Qdrant server that does not answer

@@ -21,7 +21,7 @@ use domain::session::SessionService;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::identity;
-use crate::index::{self, ChosenIndex};
+use crate::index;
 use crate::models::ChosenModels;
 use crate::probes::DatabaseProbe;
 use crate::settings::{AuthSettings, Settings};
@@ -36,6 +36,8 @@ pub struct Parts {
     pub worker_store: SqlStore,
     /// The memory index.
     pub index: Arc<dyn MemoryIndex>,
+    /// The memory index as the workers see it.
+    pub worker_index: Arc<dyn MemoryIndex>,
     /// How the index is.
     pub index_probe: Arc<dyn Probe>,
     /// One line about the index.
@@ -56,15 +58,15 @@ impl Parts {
     pub fn new(settings: &Settings, store: SqlStore, models: ChosenModels) -> Result<Self> {
         let worker_store = store.for_workers();
         let chosen = index::choose(settings, &store, models.embedder.as_ref())?;
-        let ChosenIndex { index, probe, line } = chosen;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn IdGenerator> = Arc::new(TimeOrderedIds);
         Ok(Self {
             store,
             worker_store,
-            index,
-            index_probe: probe,
-            index_line: line,
+            index: chosen.index,
+            worker_index: chosen.for_workers,
+            index_probe: chosen.probe,
+            index_line: chosen.line,
             models,
             shared: Shared::alone(Arc::clone(&clock), true),
             bell: Bell::default(),
@@ -73,10 +75,10 @@ impl Parts {
         })
     }
 
-    fn indexer(&self, store: &SqlStore) -> Arc<Indexer> {
+    fn indexer(&self, store: &SqlStore, index: &Arc<dyn MemoryIndex>) -> Arc<Indexer> {
         Arc::new(Indexer::new(
             Arc::new(store.clone()),
-            Arc::clone(&self.index),
+            Arc::clone(index),
             self.models.embedder.clone(),
         ))
     }
@@ -136,7 +138,7 @@ impl Parts {
             memories: MemoryService::new(
                 store.clone(),
                 Arc::clone(&self.index),
-                self.indexer(&self.store),
+                self.indexer(&self.store, &self.index),
                 Arc::clone(&recaller),
                 Arc::clone(&signal),
                 Arc::clone(&clock),
@@ -204,7 +206,7 @@ impl Parts {
             store.clone(),
             store,
             learner,
-            self.indexer(&self.worker_store),
+            self.indexer(&self.worker_store, &self.worker_index),
             Arc::clone(&self.clock),
             policy,
         )
@@ -216,7 +218,7 @@ impl Parts {
         Reindexer::new(
             store.clone(),
             store,
-            Arc::clone(&self.index),
+            Arc::clone(&self.worker_index),
             self.models.embedder.clone(),
             Arc::clone(&self.clock),
             Arc::clone(&self.ids),

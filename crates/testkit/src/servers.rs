@@ -41,7 +41,9 @@ impl Postgres {
             .collect()
     }
 
-    fn newer() -> Option<Self> {
+    /// A new server of a newer version than Debian's. Where it cannot be had it prints so, and panics if
+    /// `CI` is set.
+    pub fn newer() -> Option<Self> {
         let newer = newer_postgres::folder()?;
         let folder = new_folder();
         // Whoever the server runs as may not be allowed to look into the target folder.

@@ -40,7 +40,7 @@ pub struct SqlMemoryIndex {
     store: SqlStore,
     loaded: Cache<MemoryScope, Shared>,
     /// One at a time writes to or loads a profile; profiles share a few locks.
-    turns: [Mutex<()>; 64],
+    turns: Arc<[Mutex<()>; 64]>,
     hasher: RandomState,
 }
 
@@ -57,8 +57,19 @@ impl SqlMemoryIndex {
                 .max_capacity(cache_bytes / 1024)
                 .weigher(kib)
                 .build(),
-            turns: std::array::from_fn(|_| Mutex::new(())),
+            turns: Arc::new(std::array::from_fn(|_| Mutex::new(()))),
             hasher: RandomState::new(),
+        }
+    }
+
+    /// The same index for the workers: with their connections and role, and the same profiles in memory.
+    #[must_use]
+    pub fn for_workers(&self) -> Self {
+        Self {
+            store: self.store.for_workers(),
+            loaded: self.loaded.clone(),
+            turns: Arc::clone(&self.turns),
+            hasher: self.hasher.clone(),
         }
     }
 

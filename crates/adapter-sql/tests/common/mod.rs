@@ -99,12 +99,12 @@ pub(crate) fn harness(store: SqlStore) -> StoreHarness {
     }
 }
 
-/// The memory index as its suite sees it. The second instance shares the database only: it knows
+/// The memory index as its suite sees it: written by the workers, who may less. The second instance shares the database only: it knows
 /// nothing of what the first has in memory.
 pub(crate) fn index_harness(store: SqlStore) -> IndexHarness {
     const CACHE_BYTES: u64 = 64 << 20;
     IndexHarness {
-        index: Arc::new(SqlMemoryIndex::new(&store, CACHE_BYTES)),
+        index: Arc::new(SqlMemoryIndex::new(&store, CACHE_BYTES).for_workers()),
         second: Some(Arc::new(SqlMemoryIndex::new(&store, CACHE_BYTES))),
         store: Arc::new(store),
     }

@@ -10,7 +10,7 @@ use reqwest::StatusCode;
 use crate::harness::{Server, command};
 
 /// Runs a command to its end; one that does not end is killed.
-fn run(data: &Path, args: &[&str], settings: &[(&str, &str)]) -> Output {
+pub(crate) fn run(data: &Path, args: &[&str], settings: &[(&str, &str)]) -> Output {
     let mut command = command(data);
     command.args(args).envs(settings.iter().copied());
     let child = command
@@ -40,7 +40,7 @@ type Mistake = (
     &'static str,
 );
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 

@@ -11,6 +11,7 @@ mod crash;
 mod harness;
 mod model_server;
 mod overload;
+mod owner;
 mod postgres;
 mod privacy;
 mod qdrant;
