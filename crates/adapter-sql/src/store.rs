@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use domain::ids::UserId;
 use domain::store::{Store, StoreError, UnitOfWork};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DbBackend, SqliteTransactionMode, TransactionOptions,
 };
 
+use crate::bounded::{Connections, Transaction};
 use crate::connect::{Pools, SqlConfig, open};
 use crate::error::store_error;
 use crate::postgres::{self, Access, Login, Role};
@@ -16,9 +16,9 @@ use crate::unit_of_work::SqlUnitOfWork;
 /// The database: SQLite or Postgres. Clones share its connections.
 #[derive(Clone, Debug)]
 pub struct SqlStore {
-    pub(crate) writer: DatabaseConnection,
-    pub(crate) readers: DatabaseConnection,
-    workers: DatabaseConnection,
+    pub(crate) writer: Connections,
+    pub(crate) readers: Connections,
+    workers: Connections,
     role: Role,
 }
 
@@ -65,7 +65,7 @@ impl SqlStore {
 
     /// The connection that may change the schema.
     pub fn connection(&self) -> &DatabaseConnection {
-        &self.writer
+        self.writer.pool()
     }
 
     /// Asks the database for a sign of life, without waiting for writers.
@@ -89,7 +89,7 @@ impl SqlStore {
     /// Finishes what runs and closes all connections.
     pub async fn close(&self) -> Result<(), StoreError> {
         for pool in [&self.readers, &self.workers, &self.writer] {
-            pool.close_by_ref().await.map_err(store_error)?;
+            pool.pool().close_by_ref().await.map_err(store_error)?;
         }
         Ok(())
     }
@@ -103,7 +103,7 @@ impl SqlStore {
     pub(crate) async fn begin_write(
         &self,
         owner: Option<UserId>,
-    ) -> Result<DatabaseTransaction, StoreError> {
+    ) -> Result<Transaction, StoreError> {
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
@@ -111,16 +111,11 @@ impl SqlStore {
         if self.is_postgres() {
             return postgres::begin(&self.writer, self.role, owner, Access::Write).await;
         }
-        let begun = self.writer.begin_with_options(options).await;
-        begun.map_err(store_error)
+        self.writer.begin(options).await
     }
 
     /// Lets a transaction that writes go on for another owner.
-    pub(crate) async fn rebind(
-        &self,
-        tx: &DatabaseTransaction,
-        owner: UserId,
-    ) -> Result<(), StoreError> {
+    pub(crate) async fn rebind(&self, tx: &Transaction, owner: UserId) -> Result<(), StoreError> {
         if self.is_postgres() {
             postgres::bind(tx, self.role, Some(owner), Access::Write).await?;
         }
@@ -131,11 +126,11 @@ impl SqlStore {
     pub(crate) async fn begin_read(
         &self,
         owner: Option<UserId>,
-    ) -> Result<DatabaseTransaction, StoreError> {
+    ) -> Result<Transaction, StoreError> {
         if self.is_postgres() {
             return postgres::begin(&self.readers, self.role, owner, Access::Read).await;
         }
-        self.readers.begin().await.map_err(store_error)
+        self.readers.begin(TransactionOptions::default()).await
     }
 }
 
