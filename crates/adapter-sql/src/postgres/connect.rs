@@ -33,7 +33,18 @@ pub(crate) async fn open(config: &SqlConfig) -> Result<Pools, StoreError> {
         .connect_with(options.clone())
         .await
         .map_err(|error| sqlx_error(&error))?;
-    pooler::refuse(&requests, config.connections).await?;
+    if config.connections < pooler::CLIENTS {
+        // Too few of them to meet: others are opened for the look.
+        let looking = sessions(config, pooler::CLIENTS)
+            .connect_with(options.clone())
+            .await
+            .map_err(|error| sqlx_error(&error))?;
+        let refused = pooler::refuse(&looking).await;
+        looking.close().await;
+        refused?;
+    } else {
+        pooler::refuse(&requests).await?;
+    }
     let workers = sessions(config, config.worker_connections).connect_lazy_with(options);
     let limit = config.statement_timeout.map(|time| time + margin(time));
     let requests = Bounded::new(requests.into(), limit);

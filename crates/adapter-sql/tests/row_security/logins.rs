@@ -13,6 +13,9 @@ use testkit::servers::Postgres;
 use crate::common::{owned_url, postgres_url};
 use crate::rows::texts;
 
+/// Who somebody is between two transactions, and for whom.
+const LEFT: &str = "select current_user::text || coalesce(current_setting('mc.user_id', true), '')";
+
 /// Alternating owners on one connection, with aborts between them: nothing of one is left to the next.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_forgets_whom_it_acted_for() {
@@ -40,8 +43,7 @@ async fn a_connection_forgets_whom_it_acted_for() {
                 drop(abort.await);
             }
         }
-        let left = "select current_user::text || coalesce(current_setting('mc.user_id', true), '')";
-        assert_eq!(texts(store.connection(), left).await, ["mc_login"]);
+        assert_eq!(texts(store.connection(), LEFT).await, ["mc_login"]);
     }
 }
 
@@ -152,10 +154,12 @@ async fn a_pooler_that_mixes_sessions_is_refused() {
     let Some(mixing) = PgBouncer::before(&server, Pooling::Transaction) else {
         return;
     };
-    for _ in 0..5 {
-        let refused = SqlStore::connect(&SqlConfig::new(mixing.url()))
-            .await
-            .unwrap_err();
+    for connections in [1, 2, 3, 8, 8, 8] {
+        let config = SqlConfig {
+            connections,
+            ..SqlConfig::new(mixing.url())
+        };
+        let refused = SqlStore::connect(&config).await.unwrap_err();
         let reason = std::error::Error::source(&refused).unwrap().to_string();
         assert!(reason.contains("session mode"), "{reason}");
     }
@@ -170,4 +174,8 @@ async fn a_pooler_that_mixes_sessions_is_refused() {
         assert_eq!(work.users().find().await.unwrap().unwrap().id, user.id);
     });
     join_all(visits).await;
+    let left = (0..40).map(|_| texts(store.connection(), LEFT));
+    for left in join_all(left).await {
+        assert_eq!(left, ["postgres"], "nothing of a visit");
+    }
 }

@@ -195,6 +195,29 @@ async fn a_request_that_a_deadlock_has_aborted_is_done_again() {
     stage.postgres.run(&check);
 }
 
+/// A request's statement may take fifteen seconds.
+#[tokio::test]
+async fn rebuilding_a_large_index_is_not_cut_off() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    stage.postgres.run(
+        "create function public.slow() returns trigger language plpgsql as \
+             $$ begin perform pg_sleep(16); return null; end $$; \
+         create trigger slow before delete on mc.memory_vectors execute function public.slow()",
+    );
+    let folder = tempfile::tempdir().expect("folder");
+    let rebuilt = command(folder.path())
+        .arg("reindex")
+        .env(
+            "DATABASE_URL",
+            stage.postgres.url().replace("postgres@", "mc_login@"),
+        )
+        .output()
+        .expect("memorychat runs");
+    assert!(rebuilt.status.success(), "{rebuilt:?}");
+}
+
 #[tokio::test]
 async fn a_database_that_dies_and_comes_back_is_found_again() {
     let Some(stage) = Stage::set().await else {
