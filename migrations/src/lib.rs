@@ -41,6 +41,7 @@ mod m20261123_000021_index_owners;
 mod m20261126_000001_memories_used;
 mod m20261126_000002_memories_used_grant;
 mod m20261126_000003_index_versions_again;
+mod m20261126_000004_clear_index;
 
 /// All changes, oldest first.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +64,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000001_memories_used::Migration),
             Box::new(m20261126_000002_memories_used_grant::Migration),
             Box::new(m20261126_000003_index_versions_again::Migration),
+            Box::new(m20261126_000004_clear_index::Migration),
         ]
     }
 }

@@ -48,7 +48,7 @@ const EXCEPTIONS: [&str; 9] = [
     "door_insert INSERT {mc_definer} - true: index_space",
     "door_select SELECT {mc_definer} true -: api_keys chat_messages index_revisions index_space logins memories \
      memory_profiles memory_vectors outbox user_credentials users",
-    "door_update UPDATE {mc_definer} true true: chat_messages index_revisions memories outbox",
+    "door_update UPDATE {mc_definer} true true: chat_messages index_revisions outbox",
     "space_insert INSERT {mc_app,mc_worker} - true: index_space",
     "space_select SELECT {mc_app,mc_worker} true -: index_space",
 ];
