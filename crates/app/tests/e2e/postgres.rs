@@ -201,10 +201,17 @@ async fn rebuilding_a_large_index_is_not_cut_off() {
     let Some(stage) = Stage::set().await else {
         return;
     };
+    let ada = stage.server.sign_up("ada").await;
+    let path = format!(
+        "/api/v1/memory-profiles/{}/memories",
+        ada.default_profile().await
+    );
+    let tea = json!({"content": "Likes green tea."});
+    ada.post(&path, &tea).await.expect(StatusCode::CREATED);
     stage.postgres.run(
         "create function public.slow() returns trigger language plpgsql as \
              $$ begin perform pg_sleep(16); return null; end $$; \
-         create trigger slow before delete on mc.memory_vectors execute function public.slow()",
+         create trigger slow before insert on mc.index_revisions execute function public.slow()",
     );
     let folder = tempfile::tempdir().expect("folder");
     let rebuilt = command(folder.path())
