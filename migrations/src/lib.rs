@@ -41,6 +41,8 @@ mod m20261123_000021_index_owners;
 mod m20261123_000022_clock_set_back;
 mod m20261126_000001_memories_used;
 mod m20261126_000002_memories_used_grant;
+mod m20261126_000003_index_versions_again;
+mod m20261126_000004_clear_index;
 mod m20261126_000010_dead_jobs;
 mod m20261126_000011_ended_logins;
 
@@ -65,6 +67,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000022_clock_set_back::Migration),
             Box::new(m20261126_000001_memories_used::Migration),
             Box::new(m20261126_000002_memories_used_grant::Migration),
+            Box::new(m20261126_000003_index_versions_again::Migration),
+            Box::new(m20261126_000004_clear_index::Migration),
             Box::new(m20261126_000010_dead_jobs::Migration),
             Box::new(m20261126_000011_ended_logins::Migration),
         ]

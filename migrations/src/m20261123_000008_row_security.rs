@@ -17,7 +17,10 @@ crate::change!(postgres);
 
 const SQL: &str = "
 do $$
-declare role text;
+declare
+    role text;
+    -- From version 16 on, whoever makes a role is its member, and yet may not act for it.
+    acts text := case when current_setting('server_version_num')::int < 160000 then 'member' else 'set' end;
 begin
     foreach role in array array['mc_app', 'mc_worker', 'mc_definer'] loop
         begin
@@ -32,7 +35,7 @@ begin
     if not pg_has_role('mc_login', 'mc_app', 'member') then grant mc_app to mc_login; end if;
     if not pg_has_role('mc_login', 'mc_worker', 'member') then grant mc_worker to mc_login; end if;
     foreach role in array array['mc_app', 'mc_worker', 'mc_definer'] loop
-        if not pg_has_role(current_user, role, 'member') then
+        if not pg_has_role(current_user, role, acts) then
             execute format('grant %I to %I', role, current_user);
         end if;
     end loop;

@@ -5,11 +5,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use domain::store::StoreError;
-use sea_orm::DatabaseConnection;
 use sea_orm::sqlx::pool::PoolOptions;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{ConnectOptions, Database, Sqlite};
 
+use crate::bounded::{Bounded, Connections};
 use crate::error::{fault, sqlx_error};
 use crate::postgres;
 
@@ -60,11 +60,11 @@ impl fmt::Debug for SqlConfig {
 
 /// The ways into a database; the same pool where one need not wait for another.
 pub(crate) struct Pools {
-    pub(crate) writer: DatabaseConnection,
-    pub(crate) readers: DatabaseConnection,
-    pub(crate) workers: DatabaseConnection,
+    pub(crate) writer: Connections,
+    pub(crate) readers: Connections,
+    pub(crate) workers: Connections,
     /// One connection, for looking how the database is.
-    pub(crate) probes: DatabaseConnection,
+    pub(crate) probes: Connections,
 }
 
 /// Opens the database that the address names.
@@ -115,12 +115,13 @@ async fn open_sqlite(config: &SqlConfig) -> Result<Pools, StoreError> {
         .await
         .map_err(|error| sqlx_error(&error))?;
     let probes = pool::<Sqlite>(config, 1).connect_lazy_with(reading);
-    let writer = DatabaseConnection::from(writer);
+    // It is a file: nobody falls silent.
+    let writer = Bounded::new(writer.into(), None);
     Ok(Pools {
         writer: writer.clone(),
-        readers: readers.into(),
+        readers: Bounded::new(readers.into(), None),
         workers: writer,
-        probes: probes.into(),
+        probes: Bounded::new(probes.into(), None),
     })
 }
 

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use domain::account::{AccountDirectory, ApiKey, Credential, Email, LoginState, PasswordHash};
 use domain::ids::{LoginId, UserId};
 use domain::store::StoreError;
-use sea_orm::{FromQueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait, FromQueryResult, Statement, Value};
 use uuid::Uuid;
 
 use crate::accounts::{api_key_of, login_of};

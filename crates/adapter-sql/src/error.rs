@@ -69,6 +69,7 @@ pub(crate) fn store_error(error: DbErr) -> StoreError {
         DbErr::Conn(RuntimeErr::SqlxError(cause))
         | DbErr::Exec(RuntimeErr::SqlxError(cause))
         | DbErr::Query(RuntimeErr::SqlxError(cause)) => sqlx_error(cause),
+        DbErr::Conn(RuntimeErr::Internal(words)) => StoreError::Unavailable(fault(words)),
         DbErr::ConnectionAcquire(_) => StoreError::Unavailable(fault("the connection is closed")),
         _ => StoreError::Unavailable(fault("the answer of the database cannot be read")),
     }

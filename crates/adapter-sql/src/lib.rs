@@ -23,6 +23,7 @@
 //!    `error.rs` if callers must tell it apart.
 
 mod accounts;
+mod bounded;
 mod connect;
 mod directory;
 mod entities;

@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use domain::jobs::{DeadJobs, JobQueue, JobReport, JobState, LeasedJob, QueueDepth};
 use domain::store::StoreError;
 use sea_orm::sea_query::Expr;
-use sea_orm::{EntityTrait, FromQueryResult, QueryFilter, Statement, UpdateMany, Value};
+use sea_orm::{
+    ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, Statement, UpdateMany, Value,
+};
 use time::OffsetDateTime;
 
 use crate::entities::job;
@@ -68,7 +70,7 @@ impl SqlStore {
             .exec(&tx)
             .await
             .map_err(store_error)?;
-        tx.commit().await.map_err(store_error)
+        tx.commit().await
     }
 }
 

@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use domain::ids::UserId;
 use domain::store::{Store, StoreError, UnitOfWork};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DbBackend, SqliteTransactionMode, TransactionOptions,
 };
 
+use crate::bounded::{Connections, Transaction};
 use crate::connect::{Pools, SqlConfig, open};
 use crate::error::store_error;
 use crate::postgres::{self, Access, Login, Role};
@@ -16,10 +16,10 @@ use crate::unit_of_work::SqlUnitOfWork;
 /// The database: SQLite or Postgres. Clones share its connections.
 #[derive(Clone, Debug)]
 pub struct SqlStore {
-    pub(crate) writer: DatabaseConnection,
-    pub(crate) readers: DatabaseConnection,
-    workers: DatabaseConnection,
-    probes: DatabaseConnection,
+    pub(crate) writer: Connections,
+    pub(crate) readers: Connections,
+    workers: Connections,
+    probes: Connections,
     role: Role,
 }
 
@@ -82,7 +82,7 @@ impl SqlStore {
 
     /// The connection that may change the schema.
     pub fn connection(&self) -> &DatabaseConnection {
-        &self.writer
+        self.writer.pool()
     }
 
     /// Asks the database for a sign of life, without waiting for writers.
@@ -106,7 +106,7 @@ impl SqlStore {
     /// Finishes what runs and closes all connections.
     pub async fn close(&self) -> Result<(), StoreError> {
         for pool in [&self.readers, &self.workers, &self.probes, &self.writer] {
-            pool.close_by_ref().await.map_err(store_error)?;
+            pool.pool().close_by_ref().await.map_err(store_error)?;
         }
         Ok(())
     }
@@ -120,7 +120,7 @@ impl SqlStore {
     pub(crate) async fn begin_write(
         &self,
         owner: Option<UserId>,
-    ) -> Result<DatabaseTransaction, StoreError> {
+    ) -> Result<Transaction, StoreError> {
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
@@ -128,16 +128,11 @@ impl SqlStore {
         if self.is_postgres() {
             return postgres::begin(&self.writer, self.role, owner, Access::Write).await;
         }
-        let begun = self.writer.begin_with_options(options).await;
-        begun.map_err(store_error)
+        self.writer.begin(options).await
     }
 
     /// Lets a transaction that writes go on for another owner.
-    pub(crate) async fn rebind(
-        &self,
-        tx: &DatabaseTransaction,
-        owner: UserId,
-    ) -> Result<(), StoreError> {
+    pub(crate) async fn rebind(&self, tx: &Transaction, owner: UserId) -> Result<(), StoreError> {
         if self.is_postgres() {
             postgres::bind(tx, self.role, Some(owner), Access::Write).await?;
         }
@@ -148,11 +143,11 @@ impl SqlStore {
     pub(crate) async fn begin_read(
         &self,
         owner: Option<UserId>,
-    ) -> Result<DatabaseTransaction, StoreError> {
+    ) -> Result<Transaction, StoreError> {
         if self.is_postgres() {
             return postgres::begin(&self.readers, self.role, owner, Access::Read).await;
         }
-        self.readers.begin().await.map_err(store_error)
+        self.readers.begin(TransactionOptions::default()).await
     }
 }
 

@@ -8,14 +8,15 @@ use domain::memory::MemoryRepository;
 use domain::profile::ProfileRepository;
 use domain::session::{MessageRepository, SessionRepository};
 use domain::store::{StoreError, UnitOfWork};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, ExecResult, Statement, Value};
+use sea_orm::{ConnectionTrait, ExecResult, Statement, Value};
 use uuid::Uuid;
 
+use crate::bounded::Transaction;
 use crate::error::store_error;
 
 /// A transaction as every repository. Dropped, it rolls back.
 pub(crate) struct SqlUnitOfWork {
-    pub(crate) tx: DatabaseTransaction,
+    pub(crate) tx: Transaction,
     /// Whose rows exist for it.
     pub(crate) owner: Uuid,
     /// Whether what decisions rest on is locked.
@@ -27,7 +28,7 @@ pub(crate) struct SqlUnitOfWork {
 }
 
 impl SqlUnitOfWork {
-    pub(crate) fn new(tx: DatabaseTransaction, owner: UserId, locks: bool) -> Self {
+    pub(crate) fn new(tx: Transaction, owner: UserId, locks: bool) -> Self {
         Self {
             tx,
             owner: owner.into(),
@@ -98,6 +99,6 @@ impl UnitOfWork for SqlUnitOfWork {
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
-        self.tx.commit().await.map_err(store_error)
+        self.tx.commit().await
     }
 }

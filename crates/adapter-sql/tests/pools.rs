@@ -1,4 +1,4 @@
-//! An empty pool is said soon, and the workers' is another one.
+//! An empty pool is said soon, the workers' is another one, and no connection waits for ever.
 
 mod common;
 
@@ -8,6 +8,7 @@ use adapter_sql::{SqlConfig, SqlMemoryIndex, SqlStore};
 use common::{open, postgres_url};
 use domain::memory::MemoryIndex;
 use domain::store::{Store, StoreError};
+use sea_orm::ConnectionTrait;
 use testkit::seed;
 use testkit::servers::Postgres;
 
@@ -44,4 +45,35 @@ async fn requests_that_use_up_their_pool_do_not_stop_the_workers() {
     store.for_probes().ping().await.unwrap();
     drop(held);
     store.begin(user).await.unwrap().commit().await.unwrap();
+}
+
+/// In both pools the server itself ends what takes too long.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_or_transaction_that_takes_too_long_is_ended() {
+    let Some(server) = Postgres::start() else {
+        return;
+    };
+    let config = SqlConfig {
+        statement_timeout: Some(Duration::from_millis(700)),
+        ..SqlConfig::new(postgres_url(&server).await)
+    };
+    let store = SqlStore::connect(&config).await.unwrap();
+    for store in [store.for_workers(), store] {
+        let db = store.connection();
+        let slow = db.execute_unprepared("select pg_sleep(60)").await;
+        let words = slow.unwrap_err().to_string();
+        assert!(words.contains("statement timeout"), "{words}");
+        // The connection is as good as before.
+        store.ping().await.unwrap();
+        let check = "do $$ begin assert current_setting('idle_in_transaction_session_timeout') = '30s' \
+                     and current_setting('lock_timeout') = '2s'; end $$";
+        db.execute_unprepared(check).await.unwrap();
+    }
+    let endless = SqlConfig {
+        statement_timeout: None,
+        ..config
+    };
+    let store = SqlStore::connect(&endless).await.unwrap();
+    let check = "do $$ begin assert current_setting('statement_timeout') = '0'; end $$";
+    store.connection().execute_unprepared(check).await.unwrap();
 }

@@ -37,7 +37,16 @@ pub enum SchemaState {
 
 /// Opens the database; makes the data folder if it is missing.
 pub async fn open(settings: &Settings, schema: Schema) -> Result<SqlStore> {
-    let store = connect(settings, config(settings)).await?;
+    open_as(settings, schema, config(settings)).await
+}
+
+/// The same for a command that goes over everything: nobody waits for it, and it is not to be cut off.
+pub async fn open_unhurried(settings: &Settings) -> Result<SqlStore> {
+    open_as(settings, Schema::Check, unhurried(settings)).await
+}
+
+async fn open_as(settings: &Settings, schema: Schema, config: SqlConfig) -> Result<SqlStore> {
+    let store = connect(settings, config).await?;
     let login = store.logged_in_as().await?;
     admit(settings, &login)?;
     match (schema_state(&store).await?, schema) {
@@ -80,12 +89,7 @@ pub async fn close(store: &SqlStore) {
 
 /// Brings the schema up to date, as whoever the settings log in.
 pub async fn migrate(settings: &Settings) -> Result<SqlStore> {
-    // A change may take long, and is not to be cut off.
-    let config = SqlConfig {
-        statement_timeout: None,
-        ..config(settings)
-    };
-    let store = connect(settings, config).await?;
+    let store = connect(settings, unhurried(settings)).await?;
     if schema_state(&store).await? == SchemaState::Ahead {
         bail!("the database was written by a newer memorychat; update this program");
     }
@@ -102,6 +106,13 @@ fn config(settings: &Settings) -> SqlConfig {
         worker_connections: database.worker_connections,
         allow_insecure: database.allow_insecure,
         ..SqlConfig::new(database.url.expose_secret())
+    }
+}
+
+fn unhurried(settings: &Settings) -> SqlConfig {
+    SqlConfig {
+        statement_timeout: None,
+        ..config(settings)
     }
 }
 

@@ -22,7 +22,7 @@ use domain::session::SessionService;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::identity;
-use crate::index::{self, ChosenIndex};
+use crate::index;
 use crate::models::ChosenModels;
 use crate::probes::DatabaseProbe;
 use crate::settings::{AuthSettings, Settings};
@@ -62,21 +62,15 @@ impl Parts {
     pub fn new(settings: &Settings, store: SqlStore, models: ChosenModels) -> Result<Self> {
         let worker_store = store.for_workers();
         let chosen = index::choose(settings, &store, models.embedder.as_ref())?;
-        let ChosenIndex {
-            index,
-            for_workers: worker_index,
-            probe,
-            line,
-        } = chosen;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn IdGenerator> = Arc::new(TimeOrderedIds);
         Ok(Self {
             store,
             worker_store,
-            index,
-            worker_index,
-            index_probe: probe,
-            index_line: line,
+            index: chosen.index,
+            worker_index: chosen.for_workers,
+            index_probe: chosen.probe,
+            index_line: chosen.line,
             models,
             shared: Shared::alone(Arc::clone(&clock), true),
             bell: Bell::default(),

@@ -1,4 +1,5 @@
-//! A wire between a client and its server that breaks in the middle of a commit, or of another call.
+//! A wire between a client and its server that breaks in the middle of a commit, or of another call, or
+//! falls silent.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -20,6 +21,8 @@ pub enum Cut {
 struct Plan {
     armed: Option<(u32, Cut)>,
     cuts: u32,
+    /// What has become of each connection: whether nothing passes any more.
+    lost: Vec<Arc<AtomicBool>>,
 }
 
 /// Passes everything on to a server on this machine, until a call that is to be cut. Only the connection
@@ -76,6 +79,14 @@ impl Cutter {
         lock(&self.plan).armed = Some((spared, cut));
     }
 
+    /// Loses all that passes on the connections that there are, and closes none: as when the other machine has
+    /// lost its power. New connections are as good as before.
+    pub fn fall_silent(&self) {
+        let lost = &lock(&self.plan).lost;
+        lost.iter()
+            .for_each(|lost| lost.store(true, Ordering::SeqCst));
+    }
+
     /// How many calls were cut.
     pub fn cuts(&self) -> u32 {
         lock(&self.plan).cuts
@@ -105,31 +116,55 @@ fn strike(plan: &Mutex<Plan>) -> Option<Cut> {
 
 fn join(client: TcpStream, server: TcpStream, plan: &Arc<Mutex<Plan>>, call: &'static [u8]) {
     let silent = Arc::new(AtomicBool::new(false));
+    let lost = Arc::new(AtomicBool::new(false));
+    lock(plan).lost.push(Arc::clone(&lost));
     let (to_server, to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
-    let (plan, muted) = (Arc::clone(plan), Arc::clone(&silent));
+    let (plan, muted, gone) = (Arc::clone(plan), Arc::clone(&silent), Arc::clone(&lost));
     thread::spawn(move || {
         pass(client, to_server, |bytes| {
+            if lost.load(Ordering::SeqCst) {
+                return Fate::Lost;
+            }
             let calls = bytes.windows(call.len()).any(|part| part == call);
             match calls.then(|| strike(&plan)).flatten() {
-                Some(Cut::Before) => false,
+                Some(Cut::Before) => Fate::Broken,
                 Some(Cut::After) => {
                     silent.store(true, Ordering::SeqCst);
-                    true
+                    Fate::Passed
                 }
-                None => true,
+                None => Fate::Passed,
             }
         });
     });
-    thread::spawn(move || pass(server, to_client, |_| !muted.load(Ordering::SeqCst)));
+    thread::spawn(move || {
+        pass(server, to_client, |_| {
+            if gone.load(Ordering::SeqCst) {
+                Fate::Lost
+            } else if muted.load(Ordering::SeqCst) {
+                Fate::Broken
+            } else {
+                Fate::Passed
+            }
+        });
+    });
+}
+
+/// What becomes of a piece.
+enum Fate {
+    Passed,
+    Lost,
+    Broken,
 }
 
 /// Copies until an end is reached or a piece may not go on; then both sides are closed.
-fn pass(mut from: TcpStream, mut to: TcpStream, may_go_on: impl Fn(&[u8]) -> bool) {
+fn pass(mut from: TcpStream, mut to: TcpStream, fate: impl Fn(&[u8]) -> Fate) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer) {
         let bytes = &buffer[..length];
-        if !may_go_on(bytes) || to.write_all(bytes).is_err() {
-            break;
+        match fate(bytes) {
+            Fate::Passed if to.write_all(bytes).is_ok() => {}
+            Fate::Lost => {}
+            Fate::Passed | Fate::Broken => break,
         }
     }
     // The other side may have closed it already.

@@ -35,6 +35,7 @@ pub mod faults;
 pub mod fixtures;
 pub mod llama_server;
 pub mod models_dir;
+mod newer_postgres;
 pub mod nginx;
 pub mod pgbouncer;
 pub mod qdrant_server;

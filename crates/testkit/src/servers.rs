@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::certificates::ServerCertificate;
+use crate::newer_postgres;
 
 /// A Postgres of the test's own; stopped and removed when dropped. Give each case a database of its own.
 pub struct Postgres {
@@ -34,17 +35,37 @@ impl Postgres {
         Self::new()
     }
 
+    /// The server of [`start`](Self::start), and one of a newer version, which treats roles otherwise: for
+    /// a test of who may do what.
+    pub fn each() -> Vec<Self> {
+        [Self::start(), Self::newer()]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    /// A new server of a newer version than Debian's. Where it cannot be had it prints so, and panics if
+    /// `CI` is set.
+    pub fn newer() -> Option<Self> {
+        let newer = newer_postgres::folder()?;
+        let folder = new_folder();
+        // Whoever the server runs as may not be allowed to look into the target folder.
+        let copy = folder.join("postgres");
+        run(Command::new("cp").arg("-a").args([newer, &copy]));
+        Some(Self::launch(copy.join("bin"), folder, None))
+    }
+
     /// A new server, whatever is set: for a test that stops it or looks into its folder.
     pub fn new() -> Option<Self> {
-        Self::launch(None)
+        Self::of_this_machine(None)
     }
 
     /// A new server that speaks TLS with whoever asks for it, and shows this certificate.
     pub fn with_tls(certificate: &ServerCertificate) -> Option<Self> {
-        Self::launch(Some(certificate))
+        Self::of_this_machine(Some(certificate))
     }
 
-    fn launch(certificate: Option<&ServerCertificate>) -> Option<Self> {
+    fn of_this_machine(certificate: Option<&ServerCertificate>) -> Option<Self> {
         let Some(binaries) = binaries() else {
             assert!(
                 variable("CI").is_none(),
@@ -53,10 +74,14 @@ impl Postgres {
             println!("left out: no Postgres on this machine; set TEST_DATABASE_URL or install one");
             return None;
         };
+        Some(Self::launch(binaries, new_folder(), certificate))
+    }
+
+    fn launch(binaries: PathBuf, folder: PathBuf, certificate: Option<&ServerCertificate>) -> Self {
         let port = free_port();
         let server = Server {
             binaries,
-            folder: new_folder(),
+            folder,
             port,
             speaks_tls: certificate.is_some(),
         };
@@ -66,10 +91,10 @@ impl Postgres {
         }
         server.start();
         let url = format!("postgres://postgres@127.0.0.1:{port}/postgres?sslmode=disable");
-        Some(Self {
+        Self {
             url,
             server: Some(server),
-        })
+        }
     }
 
     /// Ends it as a crash does: what was acknowledged is in its log, nothing is tidied up.
@@ -293,7 +318,7 @@ pub(crate) fn free_port() -> u16 {
         .port()
 }
 
-fn run(command: &mut Command) {
+pub(crate) fn run(command: &mut Command) {
     // A server that keeps a pipe of ours open would keep the test from ending.
     let status = command
         .stdin(Stdio::null())

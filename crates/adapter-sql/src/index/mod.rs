@@ -21,10 +21,10 @@ use domain::memory::{
 use domain::privacy::{LearnGrant, MemoryScope, RecallGrant};
 use domain::store::StoreError;
 use moka::sync::Cache;
-use sea_orm::DatabaseTransaction;
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::error::{fault, store_error};
+use crate::bounded::Transaction;
+use crate::error::fault;
 use crate::store::SqlStore;
 use loaded::LoadedProfile;
 use rebuild::Rebuild;
@@ -79,12 +79,12 @@ impl SqlMemoryIndex {
         self.turns[hash].lock().await
     }
 
-    async fn read(&self, scope: MemoryScope) -> Result<DatabaseTransaction, IndexError> {
+    async fn read(&self, scope: MemoryScope) -> Result<Transaction, IndexError> {
         let begun = self.store.begin_read(Some(scope.user)).await;
         begun.map_err(unavailable)
     }
 
-    async fn write(&self, scope: MemoryScope) -> Result<DatabaseTransaction, IndexError> {
+    async fn write(&self, scope: MemoryScope) -> Result<Transaction, IndexError> {
         let begun = self.store.begin_write(Some(scope.user)).await;
         begun.map_err(unavailable)
     }
@@ -292,10 +292,8 @@ async fn in_background<T: Send + 'static>(
     result.map_err(|_| IndexError::Unavailable(fault("a search was cut off")))
 }
 
-async fn commit(tx: DatabaseTransaction) -> Result<(), IndexError> {
-    tx.commit()
-        .await
-        .map_err(|error| unavailable(store_error(error)))
+async fn commit(tx: Transaction) -> Result<(), IndexError> {
+    tx.commit().await.map_err(unavailable)
 }
 
 fn unavailable(error: StoreError) -> IndexError {

@@ -5,12 +5,10 @@ use domain::memory::{EmbeddingSpace, IndexEntry, IndexedMemory, TermCount};
 use domain::privacy::MemoryScope;
 use domain::store::StoreError;
 use sea_orm::sea_query::{Expr, ExprTrait, Order, Query, SelectStatement};
-use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, ExecResult, QueryResult, Statement, TransactionTrait,
-    Value,
-};
+use sea_orm::{ConnectionTrait, ExecResult, QueryResult, Statement, TransactionOptions, Value};
 use uuid::Uuid;
 
+use crate::bounded::Transaction;
 use crate::error::store_error;
 use crate::rows::{Table, uuids};
 use crate::store::SqlStore;
@@ -117,12 +115,12 @@ impl SqlStore {
     pub(super) async fn begin_anew(
         &self,
         space: Option<&EmbeddingSpace>,
-    ) -> Result<DatabaseTransaction, StoreError> {
+    ) -> Result<Transaction, StoreError> {
         if self.is_postgres() {
             let model = space.map(|space| space.model.clone());
             let dimension = space.map(dimension_of).transpose()?;
             let values = vec![model.into(), dimension.into()];
-            let tx = self.writer.begin().await.map_err(store_error)?;
+            let tx = self.writer.begin(TransactionOptions::default()).await?;
             execute(&tx, "select clear_index($1, $2)", values).await?;
             return Ok(tx);
         }

@@ -5,12 +5,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use domain::store::StoreError;
-use sea_orm::DatabaseConnection;
 use sea_orm::sqlx::pool::PoolOptions;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sea_orm::sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, Postgres};
+use tokio::time::timeout;
 
 use super::pooler;
+use crate::bounded::Bounded;
 use crate::connect::{Pools, SqlConfig, pool};
 use crate::error::{fault, sqlx_error};
 
@@ -20,6 +21,11 @@ const TRANSACTION_POOLER: u16 = 6543;
 /// A transaction that its client has forgotten is ended after this long.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(30);
 
+/// How much longer than the server takes at most its answer may be under way.
+fn margin(statement_timeout: Duration) -> Duration {
+    statement_timeout / 3
+}
+
 /// Opens the pools, and makes sure that a connection is one session of the server.
 pub(crate) async fn open(config: &SqlConfig) -> Result<Pools, StoreError> {
     let options = options(config)?;
@@ -27,15 +33,27 @@ pub(crate) async fn open(config: &SqlConfig) -> Result<Pools, StoreError> {
         .connect_with(options.clone())
         .await
         .map_err(|error| sqlx_error(&error))?;
-    pooler::refuse(&requests, config.connections).await?;
+    if config.connections < pooler::CLIENTS {
+        // Too few of them to meet: others are opened for the look.
+        let looking = sessions(config, pooler::CLIENTS)
+            .connect_with(options.clone())
+            .await
+            .map_err(|error| sqlx_error(&error))?;
+        let refused = pooler::refuse(&looking).await;
+        looking.close().await;
+        refused?;
+    } else {
+        pooler::refuse(&requests).await?;
+    }
     let workers = sessions(config, config.worker_connections).connect_lazy_with(options.clone());
     let probes = sessions(config, 1).connect_lazy_with(options);
-    let requests = DatabaseConnection::from(requests);
+    let limit = config.statement_timeout.map(|time| time + margin(time));
+    let requests = Bounded::new(requests.into(), limit);
     Ok(Pools {
         writer: requests.clone(),
         readers: requests,
-        workers: workers.into(),
-        probes: probes.into(),
+        workers: Bounded::new(workers.into(), limit),
+        probes: Bounded::new(probes.into(), limit),
     })
 }
 
@@ -50,6 +68,7 @@ fn sessions(config: &SqlConfig, connections: u32) -> PoolOptions<Postgres> {
         config.statement_timeout.map_or(0, milliseconds),
         milliseconds(IDLE_IN_TRANSACTION),
     );
+    let patience = config.statement_timeout.map(margin);
     pool(config, connections)
         .after_connect(move |connection: &mut PgConnection, _| {
             let settings = AssertSqlSafe(settings.clone());
@@ -60,6 +79,16 @@ fn sessions(config: &SqlConfig, connections: u32) -> PoolOptions<Postgres> {
                 // One that was just used is alive; asking it would double the cost of a statement.
                 if meta.idle_for > Duration::from_secs(5) {
                     connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .after_release(move |connection: &mut PgConnection, _| {
+            Box::pin(async move {
+                // What was abandoned ends here, or its place in the pool would wait as long as TCP does.
+                if let Some(patience) = patience {
+                    let settled = timeout(patience, connection.flush()).await;
+                    settled.map_err(std::io::Error::from)??;
                 }
                 Ok(true)
             })

@@ -1,7 +1,7 @@
 //! Who the program logs in as: somebody who cannot step over row level security, or it must be allowed.
 
 use domain::store::StoreError;
-use sea_orm::{DatabaseConnection, FromQueryResult, Statement};
+use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
 
 use crate::error::{fault, store_error};
 
@@ -41,7 +41,7 @@ struct Row {
 }
 
 /// Asks the database.
-pub(crate) async fn check(db: &DatabaseConnection) -> Result<Login, StoreError> {
+pub(crate) async fn check(db: &impl ConnectionTrait) -> Result<Login, StoreError> {
     let statement = Statement::from_string(db.get_database_backend(), WHO);
     let row = Row::find_by_statement(statement).one(db).await;
     let Some(row) = row.map_err(store_error)? else {

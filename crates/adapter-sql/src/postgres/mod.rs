@@ -9,13 +9,14 @@ mod tls;
 
 use domain::ids::UserId;
 use domain::store::StoreError;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, TransactionTrait};
+use sea_orm::{ConnectionTrait, TransactionOptions};
 
 pub(crate) use connect::open;
 pub use login::Login;
 pub(crate) use login::check as check_login;
 pub(crate) use tls::{tls_problem, wire_problem};
 
+use crate::bounded::{Connections, Transaction};
 use crate::error::store_error;
 
 /// Dead connections that are passed over in one go: more than a pool usually holds.
@@ -51,29 +52,32 @@ pub(crate) enum Access {
 /// Begins a transaction. A connection that has died in the pool shows only now, and nothing has been done
 /// yet: the next one is taken, until one lives or the pool has to wait for the server.
 pub(crate) async fn begin(
-    pool: &DatabaseConnection,
+    pool: &Connections,
     role: Role,
     owner: Option<UserId>,
     access: Access,
-) -> Result<DatabaseTransaction, StoreError> {
-    let mut tries = 0;
-    loop {
-        let bound = async {
-            let tx = pool.begin().await.map_err(store_error)?;
-            bind(&tx, role, owner, access).await?;
-            Ok(tx)
-        };
-        match bound.await {
-            Err(StoreError::Unavailable(_)) if tries < MOST_DEAD => tries += 1,
-            done => return done,
+) -> Result<Transaction, StoreError> {
+    let attempts = async {
+        let mut tries = 0;
+        loop {
+            let bound = async {
+                let tx = pool.begin(TransactionOptions::default()).await?;
+                bind(&tx, role, owner, access).await?;
+                Ok(tx)
+            };
+            match bound.await {
+                Err(StoreError::Unavailable(_)) if tries < MOST_DEAD => tries += 1,
+                done => return done,
+            }
         }
-    }
+    };
+    pool.as_one_step(attempts).await
 }
 
 /// Binds a transaction that has just begun to its role and owner, until it ends: nothing of it stays on
 /// the connection. Without an owner no row of anybody is visible.
 pub(crate) async fn bind(
-    tx: &DatabaseTransaction,
+    tx: &Transaction,
     role: Role,
     owner: Option<UserId>,
     access: Access,

@@ -8,14 +8,14 @@ use sea_orm::sqlx::{Error, Executor, PgPool, Postgres, Row, raw_sql};
 
 use crate::error::{fault, sqlx_error};
 
-/// Connections that look at the same time, at most.
-const CLIENTS: u32 = 5;
+/// Connections that look at the same time.
+pub(super) const CLIENTS: u32 = 5;
 /// How often each looks.
 const LOOKS: usize = 20;
 
-/// Fails when the connections of the pool are not sessions of their own.
-pub(super) async fn refuse(pool: &PgPool, connections: u32) -> Result<(), StoreError> {
-    let shared = are_shared(pool, CLIENTS.min(connections))
+/// Fails when the connections of the pool, [`CLIENTS`] at least, are not sessions of their own.
+pub(super) async fn refuse(pool: &PgPool) -> Result<(), StoreError> {
+    let shared = are_shared(pool, CLIENTS)
         .await
         .map_err(|error| sqlx_error(&error))?;
     if shared {

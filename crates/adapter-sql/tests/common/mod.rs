@@ -38,6 +38,20 @@ pub(crate) async fn postgres_url(server: &Postgres) -> String {
     server.database_url(&database)
 }
 
+/// An empty database as `landlord` sees it, who may make schemas and roles and has no other power: an owner
+/// as at a hosting service. Once for a server.
+pub(crate) async fn owned_url(server: &Postgres) -> String {
+    let url = postgres_url(server).await;
+    let admin = SqlStore::connect(&SqlConfig::new(url.as_str()))
+        .await
+        .unwrap();
+    let grant = "create role landlord login createrole; \
+                 do $$ begin execute format('grant create on database %I to landlord', current_database()); end $$";
+    admin.connection().execute_unprepared(grant).await.unwrap();
+    admin.close().await.unwrap();
+    url.replace("postgres@", "landlord@")
+}
+
 /// The database with its tables, as its owner.
 pub(crate) async fn open(url: String) -> SqlStore {
     let store = SqlStore::connect(&SqlConfig::new(url)).await.unwrap();
@@ -85,12 +99,12 @@ pub(crate) fn harness(store: SqlStore) -> StoreHarness {
     }
 }
 
-/// The memory index as its suite sees it. The second instance shares the database only: it knows
+/// The memory index as its suite sees it: written by the workers, who may less. The second instance shares the database only: it knows
 /// nothing of what the first has in memory.
 pub(crate) fn index_harness(store: SqlStore) -> IndexHarness {
     const CACHE_BYTES: u64 = 64 << 20;
     IndexHarness {
-        index: Arc::new(SqlMemoryIndex::new(&store, CACHE_BYTES)),
+        index: Arc::new(SqlMemoryIndex::new(&store.for_workers(), CACHE_BYTES)),
         second: Some(Arc::new(SqlMemoryIndex::new(&store, CACHE_BYTES))),
         store: Arc::new(store),
     }

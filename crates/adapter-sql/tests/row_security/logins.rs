@@ -1,6 +1,7 @@
 //! Who logs in, through what, and what is left of them on a connection.
 
 use adapter_sql::{Login, SqlConfig, SqlStore};
+use domain::account::AccountDirectory;
 use domain::store::Store;
 use futures::future::join_all;
 use migrations::MigratorTrait;
@@ -9,8 +10,11 @@ use testkit::pgbouncer::{PgBouncer, Pooling};
 use testkit::seed;
 use testkit::servers::Postgres;
 
-use crate::common::postgres_url;
+use crate::common::{owned_url, postgres_url};
 use crate::rows::texts;
+
+/// Who somebody is between two transactions, and for whom.
+const LEFT: &str = "select current_user::text || coalesce(current_setting('mc.user_id', true), '')";
 
 /// Alternating owners on one connection, with aborts between them: nothing of one is left to the next.
 #[tokio::test(flavor = "multi_thread")]
@@ -39,8 +43,7 @@ async fn a_connection_forgets_whom_it_acted_for() {
                 drop(abort.await);
             }
         }
-        let left = "select current_user::text || coalesce(current_setting('mc.user_id', true), '')";
-        assert_eq!(texts(store.connection(), left).await, ["mc_login"]);
+        assert_eq!(texts(store.connection(), LEFT).await, ["mc_login"]);
     }
 }
 
@@ -101,20 +104,22 @@ async fn the_database_knows_whom_it_lets_in() {
 /// An owner who is no superuser, as at a hosting service.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_owner_without_special_powers_can_make_the_schema() {
-    let Some(server) = Postgres::start() else {
-        return;
-    };
-    let url = postgres_url(&server).await;
-    let admin = SqlStore::connect(&SqlConfig::new(url.as_str()))
-        .await
-        .unwrap();
-    let grant = "create role landlord login createrole; \
-                 do $$ begin execute format('grant create on database %I to landlord', current_database()); end $$";
-    admin.connection().execute_unprepared(grant).await.unwrap();
-    let store = crate::common::open(url.replace("postgres@", "landlord@")).await;
-    let user = seed::user(&store).await;
-    let mut work = store.read(user.id).await.unwrap();
-    assert!(work.users().find().await.unwrap().is_some());
+    for server in Postgres::each() {
+        let url = owned_url(&server).await;
+        let owner = crate::common::open(url.clone()).await;
+        let runtime = SqlConfig::new(url.replace("landlord@", "mc_login@"));
+        let runtime = SqlStore::connect(&runtime).await.unwrap();
+        // Whoever serves, as an owner too, acts as a role that owns nothing.
+        for store in [owner, runtime] {
+            let user = seed::user(&store).await;
+            assert!(store.credential(&user.email).await.unwrap().is_none());
+            for store in [store.for_workers(), store] {
+                let mut work = store.begin(user.id).await.unwrap();
+                assert!(work.users().find().await.unwrap().is_some());
+                work.commit().await.unwrap();
+            }
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,10 +154,12 @@ async fn a_pooler_that_mixes_sessions_is_refused() {
     let Some(mixing) = PgBouncer::before(&server, Pooling::Transaction) else {
         return;
     };
-    for _ in 0..5 {
-        let refused = SqlStore::connect(&SqlConfig::new(mixing.url()))
-            .await
-            .unwrap_err();
+    for connections in [1, 2, 3, 8, 8, 8] {
+        let config = SqlConfig {
+            connections,
+            ..SqlConfig::new(mixing.url())
+        };
+        let refused = SqlStore::connect(&config).await.unwrap_err();
         let reason = std::error::Error::source(&refused).unwrap().to_string();
         assert!(reason.contains("session mode"), "{reason}");
     }
@@ -167,4 +174,8 @@ async fn a_pooler_that_mixes_sessions_is_refused() {
         assert_eq!(work.users().find().await.unwrap().unwrap().id, user.id);
     });
     join_all(visits).await;
+    let left = (0..40).map(|_| texts(store.connection(), LEFT));
+    for left in join_all(left).await {
+        assert_eq!(left, ["postgres"], "nothing of a visit");
+    }
 }

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod attempts;
 mod catalogue;
 #[path = "../common/mod.rs"]
 mod common;

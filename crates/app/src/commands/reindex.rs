@@ -3,13 +3,13 @@
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::database::{self, Schema};
+use crate::database;
 use crate::settings::Settings;
 use crate::wiring::Parts;
 use crate::{models, say};
 
 pub(super) async fn run(settings: &Settings) -> Result<()> {
-    let store = database::open(settings, Schema::Check).await?;
+    let store = database::open_unhurried(settings).await?;
     let parts = Parts::new(settings, store, models::choose(settings).await?)?;
     let bar = ProgressBar::new_spinner();
     bar.set_style(ProgressStyle::with_template("{spinner} {elapsed} {msg}")?);

@@ -13,6 +13,7 @@ mod harness;
 mod migrate;
 mod model_server;
 mod overload;
+mod owner;
 mod postgres;
 mod privacy;
 mod qdrant;
