@@ -86,6 +86,7 @@ fn sessions(config: &SqlConfig, connections: u32) -> PoolOptions<Postgres> {
         .after_release(move |connection: &mut PgConnection, _| {
             Box::pin(async move {
                 // What was abandoned ends here, or its place in the pool would wait as long as TCP does.
+                // (sqlx asks the connection once more after this, for which it knows no limit.)
                 if let Some(patience) = patience {
                     let settled = timeout(patience, connection.flush()).await;
                     settled.map_err(std::io::Error::from)??;
