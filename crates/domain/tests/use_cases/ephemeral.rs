@@ -4,15 +4,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use domain::chat::ChatError;
 use domain::error::Classify;
-use domain::ids::UserId;
+use domain::ids::{SessionId, UserId};
 use domain::privacy::PrivacyMode::{Incognito, Normal};
 use domain::session::{
-    EphemeralLimits, NewSession, RamTranscripts, Session, SessionChange, SessionError,
-    TranscriptCache, WithMemories,
+    EphemeralLimits, Message, NewSession, RamTranscripts, Session, SessionChange, SessionError,
+    SessionService, TranscriptCache, TranscriptError, WithMemories,
 };
-use testkit::fakes::FixedClock;
+use domain::store::Store;
+use testkit::fakes::{FixedClock, SequentialIds};
 use testkit::fixtures::{a_session, fresh_id};
 
 use crate::common::World;
@@ -116,4 +118,78 @@ async fn a_mode_does_not_change_while_its_turns_cannot_be_dropped() {
     let view = world.sessions.get(user, session).await.unwrap();
     assert_eq!(view.session.mode, Incognito);
     switch(Normal).await.unwrap();
+}
+
+/// Incognito turns that are far away: while they are asked for, somebody else writes to the database.
+struct FarAway {
+    inner: RamTranscripts,
+    store: Arc<dyn Store>,
+}
+
+#[async_trait]
+impl TranscriptCache for FarAway {
+    async fn put(&self, session: Session) -> Result<(), TranscriptError> {
+        self.inner.put(session).await
+    }
+
+    async fn find(&self, user: UserId, id: SessionId) -> Result<Option<Session>, TranscriptError> {
+        let somebody = UserId::new(fresh_id());
+        let begun = tokio::time::timeout(Duration::from_secs(5), self.store.begin(somebody));
+        // It waits for a unit of work that is open meanwhile.
+        drop(begun.await.unwrap().unwrap());
+        self.inner.find(user, id).await
+    }
+
+    async fn recent(
+        &self,
+        user: UserId,
+        id: SessionId,
+        limit: u32,
+    ) -> Result<Vec<Message>, TranscriptError> {
+        self.inner.recent(user, id, limit).await
+    }
+
+    async fn append(
+        &self,
+        user: UserId,
+        id: SessionId,
+        turn: Vec<Message>,
+    ) -> Result<(), TranscriptError> {
+        self.inner.append(user, id, turn).await
+    }
+
+    async fn remove(&self, user: UserId, id: SessionId) -> Result<bool, TranscriptError> {
+        self.inner.remove(user, id).await
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_the_database_is_held_while_incognito_turns_are_asked_for() {
+    let world = World::new();
+    let (user, _) = world.user().await;
+    let far = FarAway {
+        inner: RamTranscripts::new(world.clock.clone(), EphemeralLimits::default()),
+        store: world.store.clone(),
+    };
+    let sessions = SessionService::new(
+        world.store.clone(),
+        Arc::new(far),
+        world.index.clone(),
+        world.signal.clone(),
+        world.clock.clone(),
+        Arc::new(SequentialIds::default()),
+    );
+    let new = NewSession {
+        mode: Incognito,
+        profile: None,
+    };
+    let id = sessions.create(user, new).await.unwrap().session.id;
+    for mode in [Incognito, Normal] {
+        let change = SessionChange {
+            mode: Some(mode),
+            ..SessionChange::default()
+        };
+        let view = sessions.update(user, id, change).await.unwrap();
+        assert_eq!(view.session.mode, mode);
+    }
 }
