@@ -25,8 +25,8 @@ grant delete on mc.logins to mc_definer;
 create policy door_delete on mc.logins for delete to mc_definer using (true);
 create function mc.remove_ended_logins(p_before bigint, p_limit bigint) returns bigint
     language sql volatile security definer set search_path = '' as $$
-    with removed as (delete from mc.logins where id in (select l.id from mc.logins l
-            where l.expires_at < p_before order by l.expires_at limit p_limit)
+    with removed as (delete from mc.logins where id = any (array(select l.id from mc.logins l
+            where l.expires_at < p_before order by l.expires_at limit p_limit))
         returning 1)
     select count(*) from removed $$;
 

@@ -34,13 +34,17 @@ const LARGE: [&str; 10] = [
     "memory_vectors",
 ];
 
-/// Work for, and entries of, the memories that [`Bulk`] makes: what was given up stays, what waits is done soon.
+/// Work for, and entries of, the memories that [`Bulk`] makes: what was given up stays, and much waits.
 const DERIVED: &str = "
 insert into mc.outbox (id, user_id, kind, subject_id, profile_id, state, attempts, available_at)
     select gen_random_uuid(), user_id, 'index', id, profile_id, 'dead', 9, 1 from mc.memories;
 insert into mc.outbox (id, user_id, kind, subject_id, profile_id, state, attempts, available_at)
     select gen_random_uuid(), user_id, 'index', id, profile_id, 'pending', 1, 9000000000000000 from mc.memories
     limit 20;
+insert into mc.outbox (id, user_id, kind, subject_id, profile_id, state, attempts, available_at)
+    select gen_random_uuid(), user_id, 'learn', id, profile_id, 'pending', 1, 9000000000000000 from mc.memories;
+insert into mc.logins (id, user_id, generation, created_at, expires_at)
+    select gen_random_uuid(), user_id, 1, 1, 9000000000000000 from mc.memories;
 insert into mc.index_revisions select user_id, id, 1 from mc.memory_profiles;
 insert into mc.memory_vectors (memory_id, user_id, profile_id, vector, terms, length, revision, version)
     select id, user_id, profile_id, null, '', 0, 1, 1 from mc.memories;
@@ -105,11 +109,11 @@ async fn no_question_reads_a_whole_table() {
     workers.claim(at(0), lease, 10).await.unwrap();
     workers.unindexed(true, 10).await.unwrap();
     workers.scopes(None, 10).await.unwrap();
-    workers.forget_settled(true).await.unwrap();
-    workers.remove_ended_logins(at(0), 10).await.unwrap();
     workers.interrupt_stale(at(0)).await.unwrap();
-    // How many jobs there are is counted, so that question alone is left out.
+    // Two are left out that go over many rows by their nature: how many jobs there are, and which of those
+    // that were given up are settled.
     assert_eq!(workers.dead(10).await.unwrap().len(), 10);
+    workers.remove_ended_logins(at(0), 10).await.unwrap();
     let index = SqlMemoryIndex::new(&workers, 1 << 20);
     assert_eq!(index.owners(None, 10).await.unwrap().len(), 10);
     let scope = grant.scope();

@@ -48,7 +48,7 @@ const EXCEPTIONS: [&str; 9] = [
     "changes_made INSERT {landlord} - true: seaql_migrations",
     "changes_owner SELECT {landlord} true -: seaql_migrations",
     "changes_select SELECT {mc_app,mc_login,mc_worker} true -: seaql_migrations",
-    "door_delete DELETE {mc_definer} true -: index_space memory_vectors",
+    "door_delete DELETE {mc_definer} true -: index_space logins memory_vectors outbox",
     "door_insert INSERT {mc_definer} - true: index_space",
     "door_select SELECT {mc_definer} true -: api_keys chat_messages index_revisions index_space logins memories \
      memory_profiles memory_vectors outbox user_credentials users",
