@@ -61,3 +61,51 @@ impl Stop {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::future::pending;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// How long it takes to end with this running.
+    async fn ends_after(stop: &Stop, running: impl Future<Output = ()>) -> Duration {
+        let begun = Instant::now();
+        let ended = stop.wind_down(PATIENCE, running).await;
+        ended.expect("it ends well");
+        begun.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_ends_by_itself_is_waited_for_and_not_cut_off() {
+        let stop = Stop::default();
+        let short = Duration::from_secs(3);
+        let took = ends_after(&stop, tokio::time::sleep(short)).await;
+        assert!(short <= took && took < PATIENCE, "{took:?}");
+        assert!(stop.has_begun() && !stop.cut.is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_too_long_is_cut_off_and_has_its_last_words() {
+        let (stop, told) = (Stop::default(), Cell::new(false));
+        let running = async {
+            stop.cut().await;
+            told.set(true);
+        };
+        let took = ends_after(&stop, running).await;
+        assert!(PATIENCE <= took && took < PATIENCE + LAST_WORDS, "{took:?}");
+        assert!(told.get());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_listen_is_left_alone() {
+        let took = ends_after(&Stop::default(), pending()).await;
+        let most = PATIENCE + LAST_WORDS + Duration::from_secs(1);
+        assert!(took < most, "{took:?}");
+    }
+}

@@ -1,11 +1,13 @@
 //! The background workers, and the housekeeping beside them.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::account::ENDED_LOGINS_KEPT;
 use domain::jobs::{JobOutcome, JobRunner, Maintenance, WorkSignal};
 use domain::memory::{IndexingError, Place, Reconciled};
+use futures::FutureExt;
 use time::OffsetDateTime;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
@@ -28,30 +30,39 @@ const LOGINS: u32 = 500;
 /// How long to wait after an index that could not be compared.
 const COMPARE_AGAIN: Duration = Duration::from_mins(1);
 
+/// How long to wait before what panicked is begun again.
+const AFTER_PANIC: Duration = Duration::from_secs(1);
+
 /// Everything that works in the background: `jobs` runners of jobs, and, where there are any, one that
 /// keeps the index in order.
 pub fn spawn(parts: &Arc<Parts>, settings: &Settings, jobs: usize, stop: &Stop) -> JoinSet<()> {
     let mut workers = JoinSet::new();
     for _ in 0..jobs {
-        workers.spawn(run(
-            parts.runner(settings),
-            parts.bell.clone(),
-            stop.clone(),
-        ));
+        let (runner, bell) = (parts.runner(settings), parts.bell.clone());
+        let stop = stop.clone();
+        workers.spawn(async move { lasting(&stop, || run(&runner, &bell, &stop)).await });
     }
     if jobs > 0 {
-        workers.spawn(tend_index(
-            Arc::clone(parts),
-            settings.compare_every,
-            stop.clone(),
-        ));
+        let (parts, stop, every) = (Arc::clone(parts), stop.clone(), settings.compare_every);
+        workers.spawn(async move { lasting(&stop, || tend_index(&parts, every, &stop)).await });
     }
     workers
 }
 
+/// Sees to it that a task lasts until the process ends: one that panics is begun again.
+async fn lasting<F: Future<Output = ()>>(stop: &Stop, task: impl Fn() -> F) {
+    while AssertUnwindSafe(task()).catch_unwind().await.is_err() {
+        error!("work in the background met a fault and is begun again");
+        tokio::select! {
+            () = stop.begun() => return,
+            () = tokio::time::sleep(AFTER_PANIC) => {}
+        }
+    }
+}
+
 /// Runs jobs until it is told to stop; a job that has begun goes on until it is cut off, and is tried
 /// again later then.
-async fn run(runner: JobRunner, bell: Bell, stop: Stop) {
+async fn run(runner: &JobRunner, bell: &Bell, stop: &Stop) {
     while !stop.has_begun() {
         let enough = async {
             tokio::select! {
@@ -106,6 +117,10 @@ fn report(outcome: &JobOutcome) {
 /// Forgets idle incognito sessions, gives up dead answers and removes log-ins that ended long ago, once a
 /// minute or oftener.
 pub async fn keep_house(parts: Arc<Parts>, stale_after: Duration, stop: Stop) {
+    lasting(&stop, || tidy(&parts, stale_after, &stop)).await;
+}
+
+async fn tidy(parts: &Parts, stale_after: Duration, stop: &Stop) {
     let every = (stale_after / 4).clamp(Duration::from_secs(1), Duration::from_mins(1));
     let mut known_drops = 0;
     let mut watch = ClockWatch::new(parts.clock.now());
@@ -180,7 +195,7 @@ impl ClockWatch {
 
 /// Enqueues what the index is known to lack, at once. Then compares it with the rows, at once and at
 /// intervals, where it is to be compared at all, and mends what differs.
-async fn tend_index(parts: Arc<Parts>, every: Option<Duration>, stop: Stop) {
+async fn tend_index(parts: &Parts, every: Option<Duration>, stop: &Stop) {
     let tending = async {
         match parts.reindexer().enqueue_missing().await {
             Ok(0) => {}
@@ -194,7 +209,7 @@ async fn tend_index(parts: Arc<Parts>, every: Option<Duration>, stop: Stop) {
             Err(error) => warn!(%error, "what the index lacks cannot be looked for"),
         }
         if let Some(every) = every {
-            compare(&parts, every).await;
+            compare(parts, every).await;
         }
     };
     tokio::select! {
@@ -243,5 +258,36 @@ fn told(parts: &Parts, found: Reconciled) {
             "the memory index differed from the database and is being mended"
         );
         parts.bell.work_added();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_panics_is_begun_again_until_it_ends() {
+        let begun = Cell::new(0);
+        lasting(&Stop::default(), || async {
+            begun.set(begun.get() + 1);
+            assert_eq!(begun.get(), 3, "a fault");
+        })
+        .await;
+        assert_eq!(begun.get(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_panics_at_the_end_is_not_begun_again() {
+        let (stop, begun) = (Stop::default(), Cell::new(0));
+        let ended = stop.wind_down(Duration::ZERO, async {});
+        ended.await.expect("it ends");
+        lasting(&stop, || async {
+            begun.set(begun.get() + 1);
+            panic!("a fault");
+        })
+        .await;
+        assert_eq!(begun.get(), 1);
     }
 }

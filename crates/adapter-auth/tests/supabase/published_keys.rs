@@ -84,14 +84,20 @@ async fn a_rotation_goes_unnoticed() {
         .expect("the previous key still counts");
 }
 
-#[tokio::test]
-async fn a_revoked_key_is_refused_after_ten_minutes() {
+/// A token that was let in, and whose key was revoked then.
+async fn with_a_revoked_key() -> (World, String) {
     let world = world().await;
     let old = world.upstream.kid();
     let token = access(&world.visitor());
     world.who(&token).await.unwrap();
     world.upstream.add_key(SigningKey::es256(), KeyState::InUse);
     world.upstream.set_key(&old, KeyState::Revoked);
+    (world, token)
+}
+
+#[tokio::test]
+async fn a_revoked_key_is_refused_after_ten_minutes() {
+    let (world, token) = with_a_revoked_key().await;
     world.clock.advance(minutes(9));
     world.who(&token).await.unwrap();
     world.clock.advance(minutes(1));
@@ -100,12 +106,7 @@ async fn a_revoked_key_is_refused_after_ten_minutes() {
 
 #[tokio::test]
 async fn a_revoked_key_is_refused_at_once_when_all_is_forgotten() {
-    let world = world().await;
-    let old = world.upstream.kid();
-    let token = access(&world.visitor());
-    world.who(&token).await.unwrap();
-    world.upstream.add_key(SigningKey::es256(), KeyState::InUse);
-    world.upstream.set_key(&old, KeyState::Revoked);
+    let (world, token) = with_a_revoked_key().await;
     world.who(&token).await.expect("still believed");
     world.identity.forget();
     is_bad_token(world.who(&token).await, "a revoked key");
@@ -201,12 +202,7 @@ async fn without_any_keys_nothing_is_accepted_and_nobody_is_logged_out() {
 
 #[tokio::test]
 async fn a_clock_that_is_set_back_does_not_bring_keys_back_or_lock_anybody_out() {
-    let world = world().await;
-    let old = world.upstream.kid();
-    let token = access(&world.visitor());
-    world.who(&token).await.unwrap();
-    world.upstream.add_key(SigningKey::es256(), KeyState::InUse);
-    world.upstream.set_key(&old, KeyState::Revoked);
+    let (world, token) = with_a_revoked_key().await;
     world.clock.advance(minutes(10));
     is_bad_token(world.who(&token).await, "a revoked key");
     let now = domain::clock::Clock::now(&*world.clock);

@@ -16,7 +16,8 @@ use crate::rows::texts;
 /// Who somebody is between two transactions, and for whom.
 const LEFT: &str = "select current_user::text || coalesce(current_setting('mc.user_id', true), '')";
 
-/// Alternating owners on one connection, with aborts between them: nothing of one is left to the next.
+/// Alternating owners on one connection, who commit, go away, break off or panic: nothing of one is left
+/// to the next.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_forgets_whom_it_acted_for() {
     let Some(server) = Postgres::start() else {
@@ -31,18 +32,29 @@ async fn a_connection_forgets_whom_it_acted_for() {
     .await
     .unwrap();
     let users = [seed::user(&store).await, seed::user(&store).await];
-    for turn in 0..500 {
-        let user = &users[turn % 2];
+    for turn in 0..1000 {
+        let [user, other] = [&users[turn % 2], &users[(turn + 1) % 2]];
         let mut work = store.begin(user.id).await.unwrap();
         assert_eq!(work.users().find().await.unwrap().unwrap().id, user.id);
-        match turn % 3 {
+        match turn / 2 % 4 {
             0 => work.commit().await.unwrap(),
             1 => drop(work),
-            _ => {
+            2 => {
                 let abort = tokio::time::timeout(std::time::Duration::ZERO, work.commit());
                 drop(abort.await);
             }
+            _ => {
+                let faulty = tokio::spawn(async move {
+                    work.users().find().await.unwrap();
+                    // Quietly: not even the hook for panics is told.
+                    std::panic::resume_unwind(Box::new("a fault"))
+                });
+                assert!(faulty.await.unwrap_err().is_panic());
+            }
         }
+        let mut read = store.read(other.id).await.unwrap();
+        assert_eq!(read.users().find().await.unwrap().unwrap().id, other.id);
+        drop(read);
         assert_eq!(texts(store.connection(), LEFT).await, ["mc_login"]);
     }
 }

@@ -157,6 +157,9 @@ async fn answer(socket: &mut TcpStream, call: &Call) -> std::io::Result<()> {
         return whole(socket, 200, &json!({"object": "list", "data": []})).await;
     }
     let question = call.question();
+    if question.contains("[mute]") {
+        return std::future::pending().await;
+    }
     if question.contains("[429]") {
         return whole(
             socket,

@@ -17,15 +17,20 @@ fn endless() -> Value {
     json!({"message": format!("[slow] {}", "word ".repeat(1500))})
 }
 
+/// A server that lets what runs go on for so many seconds.
+async fn with_patience(model: &ModelServer, seconds: &str) -> Server {
+    Server::start(&[
+        ("OPENAI_BASE_URL", &model.base),
+        ("OPENAI_MODEL", "stand-in"),
+        ("MEMORYCHAT_DRAIN_SECONDS", seconds),
+    ])
+    .await
+}
+
 #[tokio::test]
 async fn fifty_open_streams_are_told_and_what_there_is_of_their_answers_is_stored() {
     let model = ModelServer::start().await;
-    let mut server = Server::start(&[
-        ("OPENAI_BASE_URL", &model.base),
-        ("OPENAI_MODEL", "stand-in"),
-        ("MEMORYCHAT_DRAIN_SECONDS", "2"),
-    ])
-    .await;
+    let mut server = with_patience(&model, "2").await;
     let mut ada = server.sign_up("ada").await;
     let (mut sessions, mut streams) = (Vec::new(), Vec::new());
     for _ in 0..50 {
@@ -66,6 +71,46 @@ async fn fifty_open_streams_are_told_and_what_there_is_of_their_answers_is_store
         // It was stored by who wrote it, not found at the start and marked.
         let finish = &messages[1]["metadata"]["finish_reason"];
         assert_eq!(*finish, "interrupted", "{messages}");
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_the_first_word_is_told_and_keeps_the_question() {
+    let model = ModelServer::start().await;
+    let mut server = with_patience(&model, "1").await;
+    let mut ada = server.sign_up("ada").await;
+    let sessions = [ada.session("normal").await, ada.session("normal").await];
+    let begun = Instant::now();
+    let asked = ["", "/stream"]
+        .iter()
+        .zip(&sessions)
+        .map(|(kind, session)| {
+            let path = format!("/api/v1/chat/{session}{kind}");
+            let ada = &ada;
+            async move { ada.post(&path, &json!({"message": "[mute] Hello?"})).await }
+        });
+    let stopped = async {
+        while model.chats().len() < sessions.len() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        server.terminate();
+    };
+    let (answers, ()) = futures::join!(join_all(asked), stopped);
+    for answer in answers {
+        answer.is_problem(503, "shutting_down");
+        assert!(answer.headers.contains_key("retry-after"));
+    }
+    assert!(server.wait(), "it ended well");
+    assert!(begun.elapsed() < IN_TIME, "{:?}", begun.elapsed());
+
+    let server = server.restart_after_kill().await;
+    ada.base.clone_from(&server.base);
+    for session in sessions {
+        let path = format!("/api/v1/sessions/{session}/messages");
+        let messages = ada.get(&path).await.expect(StatusCode::OK);
+        let messages = messages.as_array().expect("array");
+        assert_eq!(messages.len(), 1, "{messages:?}");
+        assert_eq!(messages[0]["status"], "complete");
     }
 }
 

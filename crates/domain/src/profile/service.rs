@@ -8,7 +8,7 @@ use crate::error::{Classify, ErrorKind, FieldError};
 use crate::ids::{JobId, ProfileId, UserId};
 use crate::jobs::{Job, JobKind, WorkSignal};
 use crate::memory::MemoryIndex;
-use crate::store::{MayBeAborted, Store, StoreError, repeat_aborted};
+use crate::store::{MayBeAborted, Store, StoreError, UnitOfWork, repeat_aborted};
 
 /// A failure of [`ProfileService`].
 #[derive(Debug, thiserror::Error)]
@@ -128,10 +128,7 @@ impl ProfileService {
     /// One profile.
     pub async fn get(&self, user: UserId, id: ProfileId) -> Result<ProfileView, ProfileError> {
         let mut work = self.store.read(user).await?;
-        work.profiles()
-            .find(id)
-            .await?
-            .ok_or(ProfileError::NotFound)
+        find(&mut *work, id).await
     }
 
     /// Makes a profile; a user's first one becomes the default whatever is asked for.
@@ -151,11 +148,7 @@ impl ProfileService {
             if is_default || first {
                 work.profiles().set_default(id).await?;
             }
-            let view = work
-                .profiles()
-                .find(id)
-                .await?
-                .ok_or(ProfileError::NotFound)?;
+            let view = find(&mut *work, id).await?;
             work.commit().await?;
             Ok(view)
         })
@@ -171,22 +164,13 @@ impl ProfileService {
     ) -> Result<ProfileView, ProfileError> {
         repeat_aborted(|| async {
             let mut work = self.store.begin(user).await?;
-            let mut profile = work
-                .profiles()
-                .find(id)
-                .await?
-                .ok_or(ProfileError::NotFound)?
-                .profile;
+            let mut profile = find(&mut *work, id).await?.profile;
             profile.apply(&change, self.clock.now())?;
             work.profiles().update(&profile).await?;
             if change.is_default == Some(true) {
                 work.profiles().set_default(id).await?;
             }
-            let view = work
-                .profiles()
-                .find(id)
-                .await?
-                .ok_or(ProfileError::NotFound)?;
+            let view = find(&mut *work, id).await?;
             work.commit().await?;
             Ok(view)
         })
@@ -241,4 +225,9 @@ impl ProfileService {
         let _ = self.index.remove(scope, None).await;
         Ok(())
     }
+}
+
+async fn find(work: &mut dyn UnitOfWork, id: ProfileId) -> Result<ProfileView, ProfileError> {
+    let view = work.profiles().find(id).await?;
+    view.ok_or(ProfileError::NotFound)
 }

@@ -159,6 +159,30 @@ async fn one_quota_holds_over_all_replicas() {
 }
 
 #[tokio::test]
+async fn log_ins_that_ended_long_ago_are_forgotten() {
+    let Some(installation) = Installation::start().await else {
+        return;
+    };
+    let often = [("MEMORYCHAT_STALE_AFTER_SECONDS", "4")];
+    let server = installation.replica(&often).await;
+    let ages = [("ada", 89), ("bob", 91), ("eve", 0)];
+    for (name, days) in ages {
+        server.sign_up(name).await;
+        let address = format!("{name}@example.org");
+        let ended = format!(
+            "update logins set expires_at = (extract(epoch from now()) - {days} * 86400) * 1000000 \
+             where user_id = (select id from users where email = '{address}')"
+        );
+        installation.execute(&ended).await;
+    }
+    let logins = "select count(*) from logins";
+    installation.wait_for_count(logins, 2).await;
+    // Another round.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(installation.count(logins).await, 2);
+}
+
+#[tokio::test]
 async fn a_replica_with_other_secrets_says_so() {
     let Some(installation) = Installation::start().await else {
         return;

@@ -1,6 +1,7 @@
 //! Replicas that come and go.
 
 use reqwest::{Method, StatusCode};
+use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::json;
 
 use super::{Installation, at, messages, output};
@@ -74,6 +75,40 @@ async fn two_that_start_at_once_on_an_empty_database_do_not_collide() {
     for server in [&two, &three] {
         at(&ada, server).get("/api/v1/auth/me").await.expect_ok();
     }
+}
+
+#[tokio::test]
+async fn one_serves_before_it_has_found_all_that_its_index_lacks() {
+    let Some(installation) = Installation::start().await else {
+        return;
+    };
+    let one = installation.replica(&[("MEMORYCHAT_WORKERS", "0")]).await;
+    let ada = one.sign_up("ada").await;
+    let profile = ada.default_profile().await;
+    let path = format!("/api/v1/memory-profiles/{profile}/memories");
+    let body = json!({"content": "My dog is called Rex."});
+    let made = ada.post(&path, &body).await;
+    made.expect(StatusCode::CREATED);
+    installation.execute("delete from outbox").await;
+    installation
+        .execute("update memories set indexed_version = null")
+        .await;
+    // Whoever is to enqueue the work for her waits.
+    let other = installation.database().await.begin().await.expect("begun");
+    other
+        .execute_unprepared(
+            "select pg_advisory_xact_lock(hashtextextended('enqueue ' || id::text, 0)) from users",
+        )
+        .await
+        .expect("held");
+    let two = installation.replica(&[]).await;
+    let waiting = "select count(*) from pg_locks where locktype = 'advisory' and not granted";
+    installation.wait_for_count(waiting, 1).await;
+    at(&ada, &two).get(&path).await.expect_ok();
+    assert_eq!(installation.count(waiting).await, 1, "it still waits");
+    other.rollback().await.expect("let go");
+    let unindexed = "select count(*) from memories where indexed_version is null";
+    installation.wait_for_count(unindexed, 0).await;
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 
 use super::{Installation, at, metric, output};
-use crate::harness::command;
+use crate::harness::{Caller, Server, command, id};
 use crate::shutdown::IN_TIME;
 
 const PENDING: &str = "select count(*) from outbox where state = 'pending'";
@@ -15,6 +15,14 @@ const LEASED: &str = "select count(*) from outbox where locked_until > 0";
 
 /// Servers that leave all work to others.
 const IDLE: [(&str, &str); 1] = [("MEMORYCHAT_WORKERS", "0")];
+
+/// An installation whose server leaves all work to others, and a user.
+async fn without_workers() -> Option<(Installation, Server, Caller)> {
+    let installation = Installation::start().await?;
+    let server = installation.replica(&IDLE).await;
+    let ada = server.sign_up("ada").await;
+    Some((installation, server, ada))
+}
 
 #[tokio::test]
 async fn many_workers_run_no_job_twice() {
@@ -48,11 +56,9 @@ async fn many_workers_run_no_job_twice() {
 
 #[tokio::test]
 async fn the_work_of_a_killed_worker_is_done_once_by_another() {
-    let Some(installation) = Installation::start().await else {
+    let Some((installation, _server, ada)) = without_workers().await else {
         return;
     };
-    let server = installation.replica(&IDLE).await;
-    let ada = server.sign_up("ada").await;
     let profile = ada.default_profile().await;
     let session = ada.session("normal").await;
     let mut first = installation.worker();
@@ -79,11 +85,9 @@ async fn the_work_of_a_killed_worker_is_done_once_by_another() {
 
 #[tokio::test]
 async fn a_worker_that_lost_its_lease_changes_nothing() {
-    let Some(installation) = Installation::start().await else {
+    let Some((installation, _server, ada)) = without_workers().await else {
         return;
     };
-    let server = installation.replica(&IDLE).await;
-    let ada = server.sign_up("ada").await;
     let profile = ada.default_profile().await;
     let session = ada.session("normal").await;
     let _slow = installation.worker();
@@ -103,11 +107,9 @@ async fn a_worker_that_lost_its_lease_changes_nothing() {
 
 #[tokio::test]
 async fn a_poison_job_ends_visibly_and_holds_nobody_up() {
-    let Some(installation) = Installation::start().await else {
+    let Some((installation, _server, ada)) = without_workers().await else {
         return;
     };
-    let server = installation.replica(&IDLE).await;
-    let ada = server.sign_up("ada").await;
     let profile = ada.default_profile().await;
     let session = ada.session("normal").await;
     let _workers = [installation.worker(), installation.worker()];
@@ -181,11 +183,9 @@ async fn retried_and_forgotten(installation: &Installation) {
 
 #[tokio::test]
 async fn a_job_that_hangs_is_broken_off_and_holds_nobody_up() {
-    let Some(installation) = Installation::start().await else {
+    let Some((installation, _server, ada)) = without_workers().await else {
         return;
     };
-    let server = installation.replica(&IDLE).await;
-    let ada = server.sign_up("ada").await;
     let profile = ada.default_profile().await;
     let sessions = [ada.session("normal").await, ada.session("normal").await];
     // The only worker, and a first try that never ends by itself.
@@ -200,11 +200,9 @@ async fn a_job_that_hangs_is_broken_off_and_holds_nobody_up() {
 
 #[tokio::test]
 async fn a_job_that_ends_every_worker_is_given_up() {
-    let Some(installation) = Installation::start().await else {
+    let Some((installation, _server, ada)) = without_workers().await else {
         return;
     };
-    let server = installation.replica(&IDLE).await;
-    let ada = server.sign_up("ada").await;
     let profile = ada.default_profile().await;
     let sessions = [ada.session("normal").await, ada.session("normal").await];
     let mut worker = installation.worker();
@@ -227,11 +225,9 @@ async fn a_job_that_ends_every_worker_is_given_up() {
 
 #[tokio::test]
 async fn a_worker_that_is_stopped_gives_its_job_back() {
-    let Some(installation) = Installation::start().await else {
+    let Some((installation, _server, ada)) = without_workers().await else {
         return;
     };
-    let server = installation.replica(&IDLE).await;
-    let ada = server.sign_up("ada").await;
     let profile = ada.default_profile().await;
     let session = ada.session("normal").await;
     let mut worker = installation.worker_with(&[("MEMORYCHAT_DRAIN_SECONDS", "1")]);
@@ -250,11 +246,9 @@ async fn a_worker_that_is_stopped_gives_its_job_back() {
 
 #[tokio::test]
 async fn a_second_signal_ends_a_worker_at_once() {
-    let Some(installation) = Installation::start().await else {
+    let Some((installation, _server, ada)) = without_workers().await else {
         return;
     };
-    let server = installation.replica(&IDLE).await;
-    let ada = server.sign_up("ada").await;
     let session = ada.session("normal").await;
     let mut worker = installation.worker();
     ada.chat(&session, "My dog is called Rex. [linger]").await;
@@ -279,11 +273,11 @@ async fn what_was_deleted_before_its_job_ran_is_not_learned() {
     let ada_there = at(&ada, &two);
     let body = json!({"name": "Work"});
     let work = ada.post("/api/v1/memory-profiles", &body).await;
-    let work = crate::harness::id(&work.expect(StatusCode::CREATED));
+    let work = id(&work.expect(StatusCode::CREATED));
     let sessions = [ada.session("normal").await, ada.session("normal").await];
     let body = json!({"memory_profile_id": work});
     let third = ada.post("/api/v1/sessions", &body).await;
-    let third = crate::harness::id(&third.expect(StatusCode::CREATED));
+    let third = id(&third.expect(StatusCode::CREATED));
     ada.chat(&sessions[0], "My dog is called Rex.").await;
     let said = ada.chat(&sessions[1], "My cat is called Tom.").await;
     ada.chat(&third, "My boss is called Eve.").await;
@@ -291,7 +285,7 @@ async fn what_was_deleted_before_its_job_ran_is_not_learned() {
 
     let path = format!("/api/v1/sessions/{}", sessions[0]);
     ada_there.delete(&path).await.expect_ok();
-    let message = crate::harness::id(&said["user_message"]);
+    let message = id(&said["user_message"]);
     let path = format!("/api/v1/sessions/{}/messages/{message}", sessions[1]);
     ada_there.delete(&path).await.expect_ok();
     let path = format!("/api/v1/memory-profiles/{work}");
