@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-use super::service::{Inner, Turn};
+use super::service::{Inner, Kept, Turn};
 use super::{ChatError, Question};
 use crate::ids::{JobId, MessageId};
 use crate::jobs::{Job, JobKind};
@@ -20,7 +20,7 @@ impl Inner {
     /// answer gives way to the new one.
     pub(super) async fn accept(
         &self,
-        work: Box<dyn UnitOfWork>,
+        kept: Kept,
         session: Session,
         question: &Question,
         asked: Option<Message>,
@@ -43,10 +43,9 @@ impl Inner {
             memories_used: None,
         };
         let after = question.after.filter(|_| is_new);
-        if turn.session.mode.persists() {
-            self.accept_stored(work, &mut turn, after, is_new).await?;
-        } else {
-            self.accept_ephemeral(work, &mut turn, after).await?;
+        match kept {
+            Kept::InRows(work) => self.accept_stored(work, &mut turn, after, is_new).await?,
+            Kept::Apart(before) => self.accept_ephemeral(before, &mut turn, after).await?,
         }
         let (question, answer) = (turn.question.id, turn.answer.id);
         turn.history
@@ -81,13 +80,12 @@ impl Inner {
 
     async fn accept_ephemeral(
         &self,
-        mut work: Box<dyn UnitOfWork>,
+        before: Vec<Message>,
         turn: &mut Turn,
         after: Option<MessageId>,
     ) -> Result<(), ChatError> {
         let (session, limit) = (&turn.session, self.config.history);
-        turn.history = work.messages().recent(session.id, limit).await?;
-        drop(work);
+        turn.history = before;
         self.transcripts.put(session.clone()).await?;
         let kept = self.transcripts.recent(session.user, session.id, limit);
         turn.history.extend(kept.await?);

@@ -2,11 +2,10 @@
 
 use futures::{StreamExt, stream};
 
-use super::service::Inner;
+use super::service::{Inner, Kept};
 use super::{ChatError, Question, RecallNote, TurnEvent, TurnOutcome, TurnStart, TurnStream};
 use crate::privacy::PrivacyMode;
 use crate::session::{FinishReason, Message, MessageStatus, Role, Session};
-use crate::store::UnitOfWork;
 
 /// What became of a question.
 pub(super) enum Earlier {
@@ -24,7 +23,7 @@ impl Inner {
     /// was another question.
     pub(super) async fn earlier(
         &self,
-        work: &mut dyn UnitOfWork,
+        kept: &mut Kept,
         session: &Session,
         question: &Question,
     ) -> Result<Earlier, ChatError> {
@@ -33,14 +32,17 @@ impl Inner {
         };
         let asked = key.message_id(session.id, Role::User);
         let answer = key.message_id(session.id, Role::Assistant);
-        let (asked, answer) = if session.mode.persists() {
-            let messages = work.messages();
-            (messages.find(asked).await?, messages.find(answer).await?)
-        } else {
-            let kept = self.transcripts.recent(session.user, session.id, u32::MAX);
-            let kept = kept.await?;
-            let find = |id| kept.iter().rfind(|message| message.id == id).cloned();
-            (find(asked), find(answer))
+        let (asked, answer) = match kept {
+            Kept::InRows(work) => {
+                let messages = work.messages();
+                (messages.find(asked).await?, messages.find(answer).await?)
+            }
+            Kept::Apart(_) => {
+                let turns = self.transcripts.recent(session.user, session.id, u32::MAX);
+                let turns = turns.await?;
+                let find = |id| turns.iter().rfind(|message| message.id == id).cloned();
+                (find(asked), find(answer))
+            }
         };
         let Some(asked) = asked else {
             return Ok(Earlier::Never);

@@ -21,7 +21,7 @@ use crate::privacy::RecallGrant;
 use crate::session::{
     FinishReason, Message, MessageStatus, ReplyInfo, Session, TokenUsage, TranscriptCache,
 };
-use crate::store::{Store, repeat_aborted};
+use crate::store::{Store, UnitOfWork, repeat_aborted};
 
 /// How turns are made.
 #[derive(Debug, Clone)]
@@ -75,6 +75,14 @@ pub(super) struct Turn {
     pub(super) answer: Message,
     pub(super) history: Vec<Message>,
     pub(super) memories_used: Option<u32>,
+}
+
+/// Where the turns of a session are kept.
+pub(super) enum Kept {
+    /// In the database, where the session is locked.
+    InRows(Box<dyn UnitOfWork>),
+    /// Elsewhere, as ephemeral turns; and the newest messages of the database from before.
+    Apart(Vec<Message>),
 }
 
 /// What a question comes to.
@@ -181,15 +189,22 @@ impl Inner {
         question: &Question,
     ) -> Result<Opened, ChatError> {
         let mut work = self.store.begin(user).await?;
-        let session = match work.sessions().lock(id).await? {
-            Some(session) => session,
-            None => self
-                .transcripts
-                .find(user, id)
-                .await?
-                .ok_or(ChatError::SessionNotFound)?,
+        let (session, mut kept) = match work.sessions().lock(id).await? {
+            Some(session) if session.mode.persists() => (session, Kept::InRows(work)),
+            // Nothing of the database is held from here on: incognito turns may be far away.
+            Some(session) => {
+                let before = work.messages().recent(id, self.config.history).await?;
+                drop(work);
+                (session, Kept::Apart(before))
+            }
+            None => {
+                drop(work);
+                let session = self.transcripts.find(user, id).await?;
+                let session = session.ok_or(ChatError::SessionNotFound)?;
+                (session, Kept::Apart(Vec::new()))
+            }
         };
-        let asked = match self.earlier(&mut *work, &session, question).await? {
+        let asked = match self.earlier(&mut kept, &session, question).await? {
             Earlier::Never => None,
             Earlier::Unanswered(asked) => Some(asked),
             Earlier::Answered(asked, answer) => {
@@ -205,7 +220,7 @@ impl Inner {
                 None => (Vec::new(), RecallNote::Off),
             }
         };
-        let accept = self.accept(work, session, question, asked);
+        let accept = self.accept(kept, session, question, asked);
         let (turn, (memories, note)) = futures::join!(accept, recall);
         Ok(Opened::Turn(Box::new(turn?), memories, note))
     }

@@ -4,20 +4,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use domain::chat::ChatError;
+use domain::chat::{ChatError, IdempotencyKey};
 use domain::error::Classify;
-use domain::ids::{SessionId, UserId};
+use domain::ids::UserId;
 use domain::privacy::PrivacyMode::{Incognito, Normal};
 use domain::session::{
-    EphemeralLimits, Message, NewSession, RamTranscripts, Session, SessionChange, SessionError,
-    SessionService, TranscriptCache, TranscriptError, WithMemories,
+    EphemeralLimits, NewSession, RamTranscripts, Session, SessionChange, SessionError,
+    TranscriptCache, WithMemories,
 };
-use domain::store::Store;
-use testkit::fakes::{FixedClock, SequentialIds};
+use testkit::fakes::FixedClock;
 use testkit::fixtures::{a_session, fresh_id};
 
-use crate::common::World;
+use crate::common::{Told, World, question};
 
 #[tokio::test]
 async fn a_purge_forgets_what_is_idle_without_a_call() {
@@ -120,76 +118,29 @@ async fn a_mode_does_not_change_while_its_turns_cannot_be_dropped() {
     switch(Normal).await.unwrap();
 }
 
-/// Incognito turns that are far away: while they are asked for, somebody else writes to the database.
-struct FarAway {
-    inner: RamTranscripts,
-    store: Arc<dyn Store>,
-}
-
-#[async_trait]
-impl TranscriptCache for FarAway {
-    async fn put(&self, session: Session) -> Result<(), TranscriptError> {
-        self.inner.put(session).await
-    }
-
-    async fn find(&self, user: UserId, id: SessionId) -> Result<Option<Session>, TranscriptError> {
-        let somebody = UserId::new(fresh_id());
-        let begun = tokio::time::timeout(Duration::from_secs(5), self.store.begin(somebody));
-        // It waits for a unit of work that is open meanwhile.
-        drop(begun.await.unwrap().unwrap());
-        self.inner.find(user, id).await
-    }
-
-    async fn recent(
-        &self,
-        user: UserId,
-        id: SessionId,
-        limit: u32,
-    ) -> Result<Vec<Message>, TranscriptError> {
-        self.inner.recent(user, id, limit).await
-    }
-
-    async fn append(
-        &self,
-        user: UserId,
-        id: SessionId,
-        turn: Vec<Message>,
-    ) -> Result<(), TranscriptError> {
-        self.inner.append(user, id, turn).await
-    }
-
-    async fn remove(&self, user: UserId, id: SessionId) -> Result<bool, TranscriptError> {
-        self.inner.remove(user, id).await
-    }
-}
-
 #[tokio::test]
 async fn nothing_of_the_database_is_held_while_incognito_turns_are_asked_for() {
     let world = World::new();
     let (user, _) = world.user().await;
-    let far = FarAway {
-        inner: RamTranscripts::new(world.clock.clone(), EphemeralLimits::default()),
-        store: world.store.clone(),
-    };
-    let sessions = SessionService::new(
-        world.store.clone(),
-        Arc::new(far),
-        world.index.clone(),
-        world.signal.clone(),
-        world.clock.clone(),
-        Arc::new(SequentialIds::default()),
-    );
+    world.transcripts.write_meanwhile(world.store.clone());
     let new = NewSession {
         mode: Incognito,
         profile: None,
     };
-    let id = sessions.create(user, new).await.unwrap().session.id;
-    for mode in [Incognito, Normal] {
+    let id = world.sessions.create(user, new).await.unwrap().session.id;
+    // Without a row, with one, and without one again.
+    for mode in [Incognito, Normal, Incognito] {
         let change = SessionChange {
             mode: Some(mode),
             ..SessionChange::default()
         };
-        let view = sessions.update(user, id, change).await.unwrap();
+        let view = world.sessions.update(user, id, change).await.unwrap();
         assert_eq!(view.session.mode, mode);
+        for _ in 0..2 {
+            let key = IdempotencyKey::new("once").unwrap();
+            let question = question("Said once.").named(Some(key));
+            let turn = world.pose(user, id, question).await.unwrap();
+            Told::from(turn).await;
+        }
     }
 }
