@@ -152,6 +152,28 @@ async fn a_signal_lets_a_running_turn_end() {
 }
 
 #[tokio::test]
+async fn a_signal_lets_a_turn_end_that_nobody_listens_to() {
+    let model = ModelServer::start().await;
+    let mut server = Server::with_model(&model).await;
+    let mut ada = server.sign_up("ada").await;
+    let session = ada.session("normal").await;
+    let body = json!({"message": "[slow] one two three four five six seven eight nine ten"});
+    let request = ada
+        .request(Method::POST, &format!("/api/v1/chat/{session}/stream"))
+        .json(&body);
+    let mut stream = request.send().await.expect("stream").bytes_stream();
+    stream.next().await.expect("first").expect("bytes");
+    drop(stream);
+    server.terminate();
+    let stopped = tokio::task::spawn_blocking(move || server.wait().then_some(server));
+    let server = stopped.await.expect("joined").expect("it ended well");
+    let server = server.restart_after_kill().await;
+    ada.base.clone_from(&server.base);
+    let stored = messages(&ada, &session).await;
+    assert_eq!(stored[1]["status"], "complete", "{stored:?}");
+}
+
+#[tokio::test]
 async fn a_client_that_hangs_up_does_not_lose_its_answer() {
     let model = ModelServer::start().await;
     let server = Server::with_model(&model).await;

@@ -74,6 +74,13 @@ impl ModelServer {
             .filter(|c| c.path.ends_with("/chat/completions") && !c.is_extraction())
             .collect()
     }
+
+    /// Waits until it was called so often for an answer.
+    pub(crate) async fn wait_for_chats(&self, count: usize) {
+        while self.chats().len() < count {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
 }
 
 async fn serve(socket: TcpStream, calls: Arc<Mutex<Vec<Call>>>) -> std::io::Result<()> {

@@ -147,8 +147,10 @@ async fn a_log_that_nobody_reads_stops_nobody() {
     let mut child = command(data.path())
         .env("LOG_LEVEL", "trace")
         .env("MEMORYCHAT_MODELS_PULL", "false")
+        // So that it looks for lost lines once a second.
+        .env("MEMORYCHAT_STALE_AFTER_SECONDS", "4")
         .stdout(Stdio::piped())
-        // A pipe that is never read: it is full after a few hundred lines.
+        // A pipe that nobody reads for now: it is full after a few hundred lines.
         .stderr(Stdio::piped())
         .spawn()
         .expect("memorychat starts");
@@ -172,9 +174,17 @@ async fn a_log_that_nobody_reads_stops_nobody() {
         }
     };
     let answered = tokio::time::timeout(NEVER, calls).await;
+    // Whoever reads on is told that something is missing.
+    let log = child.stderr.take().expect("stderr");
+    let told = tokio::task::spawn_blocking(move || {
+        let mut lines = BufReader::new(log).lines().map_while(Result::ok);
+        lines.any(|line| line.contains("lines were not logged"))
+    });
+    let told = tokio::time::timeout(NEVER, told).await;
     let _ = child.kill();
     let _ = child.wait();
     answered.expect("requests are answered although the log is stuck, and lost lines are counted");
+    assert!(told.expect("a line in time").expect("joined"));
 }
 
 /// How many lines the log has lost, as `/metrics` tells.

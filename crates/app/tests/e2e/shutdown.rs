@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::harness::Server;
 use crate::model_server::ModelServer;
@@ -90,9 +92,7 @@ async fn who_waits_for_the_first_word_is_told_and_keeps_the_question() {
             async move { ada.post(&path, &json!({"message": "[mute] Hello?"})).await }
         });
     let stopped = async {
-        while model.chats().len() < sessions.len() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        model.wait_for_chats(sessions.len()).await;
         server.terminate();
     };
     let (answers, ()) = futures::join!(join_all(asked), stopped);
@@ -115,6 +115,57 @@ async fn who_waits_for_the_first_word_is_told_and_keeps_the_question() {
 }
 
 #[tokio::test]
+async fn a_question_whose_end_comes_after_the_signal_is_refused() {
+    let model = ModelServer::start().await;
+    let mut server = with_patience(&model, "5").await;
+    let ada = server.sign_up("ada").await;
+    let sessions = [ada.session("normal").await, ada.session("normal").await];
+    let path = format!("/api/v1/chat/{}", sessions[0]);
+    let running = json!({"message": "[mute] Hello?"});
+    let body = json!({"message": "Good morning!"}).to_string();
+    let head = format!(
+        "POST /api/v1/chat/{} HTTP/1.1\r\nHost: memorychat\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
+        sessions[1],
+        ada.token.as_deref().expect("a token"),
+        body.len()
+    );
+    let late = async {
+        model.wait_for_chats(1).await;
+        let address = ada.base.trim_start_matches("http://");
+        let mut wire = TcpStream::connect(address).await.expect("connected");
+        wire.write_all(head.as_bytes()).await.expect("sent");
+        let mut go_on = [0; 25];
+        wire.read_exact(&mut go_on).await.expect("an answer");
+        assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+        server.terminate();
+        is_closed(&server).await;
+        wire.write_all(body.as_bytes()).await.expect("sent");
+        let mut answer = String::new();
+        wire.read_to_string(&mut answer).await.expect("an answer");
+        answer
+    };
+    let (_, answer) = futures::join!(ada.post(&path, &running), late);
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(answer.contains("\"code\":\"shutting_down\""), "{answer}");
+    assert!(server.wait(), "it ended well");
+    assert_eq!(model.chats().len(), 1, "the model was not asked");
+}
+
+/// Waits until nobody new is let in.
+async fn is_closed(server: &Server) {
+    while server
+        .anonymous()
+        .request(Method::GET, "/healthz")
+        .send()
+        .await
+        .is_ok()
+    {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
 async fn a_second_signal_ends_the_server_at_once() {
     let model = ModelServer::start().await;
     let mut server = Server::with_model(&model).await;
@@ -125,15 +176,7 @@ async fn a_second_signal_ends_the_server_at_once() {
     let _stream = asked.await.expect("a stream");
     let begun = Instant::now();
     server.terminate();
-    let stranger = server.anonymous();
-    while stranger
-        .request(Method::GET, "/healthz")
-        .send()
-        .await
-        .is_ok()
-    {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    is_closed(&server).await;
     assert!(server.is_alive(), "the answer may come to its end");
     server.terminate();
     assert!(!server.wait(), "it was cut short");

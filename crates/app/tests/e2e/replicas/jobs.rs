@@ -229,19 +229,41 @@ async fn a_worker_that_is_stopped_gives_its_job_back() {
         return;
     };
     let profile = ada.default_profile().await;
-    let session = ada.session("normal").await;
+    let sessions = [ada.session("normal").await, ada.session("normal").await];
     let mut worker = installation.worker_with(&[("MEMORYCHAT_DRAIN_SECONDS", "1")]);
-    ada.chat(&session, "My dog is called Rex. [linger]").await;
+    ada.chat(&sessions[0], "My dog is called Rex. [linger]")
+        .await;
     wait_for_extractions(&installation, 1).await;
+    ada.chat(&sessions[1], "My cat is called Tom.").await;
     let begun = Instant::now();
     worker.terminate();
     assert!(worker.wait(), "it ended well");
     assert!(begun.elapsed() < IN_TIME, "{:?}", begun.elapsed());
-    // Nobody has to wait for the end of a lease.
-    assert_eq!(installation.count(PENDING).await, 1);
+    // Nobody has to wait for the end of a lease, and nothing was begun.
+    assert_eq!(installation.count(PENDING).await, 2);
     assert_eq!(installation.count(LEASED).await, 0);
+    let begun = "select count(*) from outbox where attempts > 0";
+    assert_eq!(installation.count(begun).await, 1);
     let _another = installation.worker();
-    ada.wait_for_memories(&profile, 1).await;
+    ada.wait_for_memories(&profile, 2).await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_stopped_ends_its_job_first() {
+    let Some(installation) = Installation::start().await else {
+        return;
+    };
+    let mut server = installation.replica(&[("MEMORYCHAT_WORKERS", "1")]).await;
+    let ada = server.sign_up("ada").await;
+    let session = ada.session("normal").await;
+    ada.chat(&session, "My dog is called Rex. [dawdle]").await;
+    wait_for_extractions(&installation, 1).await;
+    server.terminate();
+    let stopped = tokio::task::spawn_blocking(move || server.wait());
+    assert!(stopped.await.expect("joined"), "it ended well");
+    let learned = "select count(*) from memories";
+    assert_eq!(installation.count(learned).await, 1);
+    assert_eq!(installation.count(LEASED).await, 0);
 }
 
 #[tokio::test]
