@@ -15,6 +15,9 @@ use crate::probes::{IndexPlace, IndexProbe};
 use crate::settings::{Settings, place as shown};
 use crate::wiring::Parts;
 
+/// What to do where the index was made by another embedding model.
+pub(crate) const REINDEX: &str = "run `memorychat reindex`";
+
 /// Memory that the embedded index may use for vectors, in bytes.
 const INDEX_CACHE_BYTES: u64 = 256 * 1024 * 1024;
 
@@ -96,6 +99,6 @@ pub(crate) async fn adopt(parts: &Parts) -> Result<()> {
             Ok(())
         }
         Err(error @ IndexError::Unavailable(_)) => Err(error.into()),
-        Err(error) => bail!("{error}; run `memorychat reindex`"),
+        Err(error) => bail!("{error}; {REINDEX}"),
     }
 }

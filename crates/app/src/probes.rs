@@ -11,6 +11,7 @@ use domain::health::{Ailment, Probe};
 use domain::memory::{Embedder, IndexError, MemoryIndex};
 
 use crate::database::{SchemaState, schema_state};
+use crate::index::REINDEX;
 
 /// Looks whether the database answers and has the right schema.
 pub struct DatabaseProbe {
@@ -144,7 +145,7 @@ impl Probe for IndexProbe {
                     space.model,
                     embedder.space().model
                 ),
-                way_out: "run `memorychat reindex`".to_owned(),
+                way_out: REINDEX.to_owned(),
             }),
             (Some(space), _) => Ok(format!(
                 "{place}, vectors of {} ({} numbers)",

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use domain::account::ENDED_LOGINS_KEPT;
 use domain::jobs::{JobOutcome, JobRunner, Maintenance, WorkSignal};
-use domain::memory::{IndexingError, Place, Reconciled};
+use domain::memory::{IndexError, IndexingError, Place, Reconciled};
 use futures::FutureExt;
 use time::OffsetDateTime;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
+use crate::index::REINDEX;
 use crate::settings::Settings;
 use crate::stop::Stop;
 use crate::system::Bell;
@@ -226,7 +227,11 @@ async fn compare(parts: &Parts, every: Duration) {
                 every
             }
             Err(error) => {
-                warn!(%error, "the memory index cannot be compared with the database; trying again");
+                let way_out = match &error {
+                    IndexingError::Index(IndexError::WrongSpace { .. }) => REINDEX,
+                    _ => "it will be tried again",
+                };
+                warn!(%error, way_out, "the memory index cannot be compared with the database");
                 COMPARE_AGAIN.min(every)
             }
         };

@@ -1,11 +1,17 @@
 //! Who logs in, through what, and what is left of them on a connection.
 
-use adapter_sql::{Login, SqlConfig, SqlStore};
+use std::time::Duration;
+
+use adapter_sql::{Login, SqlConfig, SqlMemoryIndex, SqlStore};
 use domain::account::AccountDirectory;
+use domain::ids::LoginId;
+use domain::jobs::{DeadJobs, JobQueue, Maintenance};
+use domain::memory::MemoryIndex;
 use domain::store::Store;
 use futures::future::join_all;
 use migrations::MigratorTrait;
 use sea_orm::ConnectionTrait;
+use testkit::fixtures::{at, fresh_id};
 use testkit::pgbouncer::{PgBouncer, Pooling};
 use testkit::seed;
 use testkit::servers::Postgres;
@@ -40,7 +46,7 @@ async fn a_connection_forgets_whom_it_acted_for() {
             0 => work.commit().await.unwrap(),
             1 => drop(work),
             2 => {
-                let abort = tokio::time::timeout(std::time::Duration::ZERO, work.commit());
+                let abort = tokio::time::timeout(Duration::ZERO, work.commit());
                 drop(abort.await);
             }
             _ => {
@@ -129,9 +135,30 @@ async fn an_owner_without_special_powers_can_make_the_schema() {
                 let mut work = store.begin(user.id).await.unwrap();
                 assert!(work.users().find().await.unwrap().is_some());
                 work.commit().await.unwrap();
+                every_door_opens(&store).await;
             }
         }
     }
+}
+
+/// All that goes past owners may be called.
+async fn every_door_opens(store: &SqlStore) {
+    store.login(LoginId::new(fresh_id())).await.unwrap();
+    store.api_key("none").await.unwrap();
+    let lease = Duration::from_secs(1);
+    store.claim(at(0), lease, 1).await.unwrap();
+    store.release().await.unwrap();
+    store.depth().await.unwrap();
+    store.dead(1).await.unwrap();
+    store.revive(DeadJobs::All, at(0)).await.unwrap();
+    store.forget(DeadJobs::All).await.unwrap();
+    store.forget_settled(true).await.unwrap();
+    store.interrupt_stale(at(0)).await.unwrap();
+    store.remove_ended_logins(at(0), 1).await.unwrap();
+    store.scopes(None, 1).await.unwrap();
+    store.unindexed(true, 1).await.unwrap();
+    let index = SqlMemoryIndex::new(store, 1 << 20);
+    index.owners(None, 1).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,6 +12,7 @@ use time::format_description::well_known::Rfc2822;
 
 use crate::harness::{Caller, Server};
 use crate::model_server::{Call, ModelServer};
+use crate::wait::until;
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
@@ -205,21 +206,20 @@ async fn work_dated_before_a_jump_back_is_done_once_and_soon() {
     let session = ada.session("normal").await;
     // The only worker is busy with the first while the second waits, both dated by the old clock.
     ada.chat(&session, "My dog is called Rex. [dawdle]").await;
-    while !stage.model.calls().iter().any(Call::is_extraction) {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("the first is learned from", async || {
+        stage.model.calls().iter().any(Call::is_extraction)
+    })
+    .await;
     ada.chat(&session, "My cat is called Mia.").await;
     stage.jump(-HOUR).await;
     let mut memories = ada.wait_for_memories(&profile, 2).await;
     memories.sort();
     assert_eq!(memories.len(), 2, "{memories:?}");
-    let drained = async || {
+    until("no job is left", async || {
         let metrics = ada.get("/metrics").await.text;
         metrics.lines().any(|line| line == "jobs_pending 0")
-    };
-    while !drained().await {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    })
+    .await;
     assert_eq!(ada.memories(&profile).await.len(), 2);
     let calls = stage.model.calls();
     let extractions = calls.iter().filter(|call| call.is_extraction()).count();

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::Server;
 use crate::model_server::ModelServer;
+use crate::wait::until;
 
 async fn messages(caller: &crate::harness::Caller, session: &str) -> Vec<Value> {
     let path = format!("/api/v1/sessions/{session}/messages");
@@ -57,14 +58,12 @@ async fn killed_during_a_stream_the_question_stays_and_the_answer_is_marked() {
     ada.base.clone_from(&server.base);
 
     // A server that is alone sees at its start what was cut off; one of several waits for a sign of life.
-    let mut stored = messages(&ada, &session).await;
-    for _ in 0..100 {
-        if stored.last().is_some_and(|m| m["status"] != "streaming") {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        stored = messages(&ada, &session).await;
-    }
+    until("the answer is given up", async || {
+        let stored = messages(&ada, &session).await;
+        stored.last().is_some_and(|m| m["status"] != "streaming")
+    })
+    .await;
+    let stored = messages(&ada, &session).await;
     let shape: Vec<_> = stored
         .iter()
         .map(|m| (m["role"].as_str(), m["status"].as_str()))
@@ -186,18 +185,12 @@ async fn a_client_that_hangs_up_does_not_lose_its_answer() {
     let mut stream = request.send().await.expect("stream").bytes_stream();
     stream.next().await.expect("first").expect("bytes");
     drop(stream);
-    for _ in 0..200 {
+    until("the answer is whole", async || {
         let stored = messages(&ada, &session).await;
-        if stored.len() == 2 && stored[1]["status"] == "complete" {
-            assert!(
-                stored[1]["content"]
-                    .as_str()
-                    .expect("content")
-                    .ends_with("six")
-            );
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("the answer was lost: {:?}", messages(&ada, &session).await);
+        stored.len() == 2 && stored[1]["status"] == "complete"
+    })
+    .await;
+    let stored = messages(&ada, &session).await;
+    let content = stored[1]["content"].as_str().expect("content");
+    assert!(content.ends_with("six"), "{content}");
 }

@@ -21,3 +21,4 @@ mod replicas;
 mod shutdown;
 mod supabase;
 mod tour;
+mod wait;

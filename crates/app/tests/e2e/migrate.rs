@@ -1,48 +1,60 @@
 //! `kill -9` in the middle of changing the schema, then a start.
 
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, Statement};
+use migrations::{Migrator, MigratorTrait};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, Statement,
+    TransactionTrait,
+};
+use tempfile::TempDir;
 use testkit::servers::Postgres;
 
 use crate::harness::{Server, command};
+use crate::wait::until;
 
-/// How many changes are recorded; 0 as long as there is nothing to ask.
-async fn changes(url: &str) -> i64 {
+/// One connection; none as long as there is nothing to connect to.
+async fn connect(url: &str) -> Result<DatabaseConnection, DbErr> {
     let mut options = ConnectOptions::new(url);
     options.max_connections(1);
     if url.starts_with("postgres") {
         options.set_schema_search_path("mc");
     }
-    let Ok(db) = Database::connect(options).await else {
-        return 0;
-    };
-    let sql = "select count(*) from seaql_migrations";
-    let count = Statement::from_string(db.get_database_backend(), sql);
-    let row = db.query_one_raw(count).await;
-    let count = row
-        .ok()
-        .flatten()
-        .and_then(|row| row.try_get_by_index(0).ok());
-    let _ = db.close().await;
-    count.unwrap_or(0)
+    Database::connect(options).await
 }
 
-/// Changes the schema and is killed when so many changes are made; how many there were in the end.
-async fn killed_at(url: &str, look: &str, at: i64) -> i64 {
-    let folder = tempfile::tempdir().expect("folder");
-    let mut child = command(folder.path())
+/// One number; 0 as long as there is nothing to ask.
+async fn number(db: &impl ConnectionTrait, sql: &str) -> i64 {
+    let statement = Statement::from_string(db.get_database_backend(), sql);
+    let row = db.query_one_raw(statement).await.ok().flatten();
+    let number = row.and_then(|row| row.try_get_by_index(0).ok());
+    number.unwrap_or(0)
+}
+
+/// How many changes are recorded.
+async fn changes(url: &str) -> i64 {
+    let Ok(db) = connect(url).await else {
+        return 0;
+    };
+    let count = number(&db, "select count(*) from seaql_migrations").await;
+    let _ = db.close().await;
+    count
+}
+
+fn migrating(folder: &TempDir, url: &str) -> Child {
+    command(folder.path())
         .arg("migrate")
         .env("DATABASE_URL", url)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .expect("memorychat runs");
-    while changes(look).await < at && child.try_wait().expect("state").is_none() {}
+        .expect("memorychat runs")
+}
+
+fn kill(mut child: Child) {
     child.kill().expect("killed");
     child.wait().expect("reaped");
-    changes(look).await
 }
 
 /// A start goes on where the other was killed.
@@ -67,7 +79,10 @@ async fn killed_while_it_changes_sqlite_it_goes_on() {
         let file = folder.path().join(format!("{at}.db"));
         let url = format!("sqlite://{}", file.display());
         let look = format!("{url}?mode=ro");
-        let made = killed_at(&url, &look, at).await;
+        let mut child = migrating(&folder, &url);
+        while changes(&look).await < at && child.try_wait().expect("state").is_none() {}
+        kill(child);
+        let made = changes(&look).await;
         starts(&url).await;
         cut_short += i64::from(made < changes(&look).await);
     }
@@ -75,18 +90,34 @@ async fn killed_while_it_changes_sqlite_it_goes_on() {
 }
 
 #[tokio::test]
-async fn killed_while_it_changes_postgres_it_goes_on() {
+async fn killed_in_the_middle_of_a_change_of_postgres_it_makes_that_anew() {
     let Some(server) = Postgres::new() else {
         return;
     };
-    let mut cut_short = 0;
-    for at in [0, 4, 8] {
+    let folder = tempfile::tempdir().expect("folder");
+    for at in [1, 8, 14] {
         let database = format!("cut_{at}");
         server.run(&format!("create database {database}"));
         let url = server.database_url(&database);
-        let made = killed_at(&url, &url, at).await;
+        let db = connect(&url).await.expect("the database");
+        let schema = db.execute_unprepared("create schema mc").await;
+        schema.expect("a schema");
+        Migrator::up(&db, Some(at)).await.expect("changed");
+        // The next is made, but not recorded: that waits until nobody looks at the table any more.
+        let other = db.begin().await.expect("begun");
+        let hold = "lock table seaql_migrations in share mode";
+        other.execute_unprepared(hold).await.expect("held");
+        let child = migrating(&folder, &url);
+        let waiting = "from pg_locks where not granted";
+        let count = format!("select count(*) {waiting}");
+        until("it waits", async || number(&other, &count).await == 1).await;
+        kill(child);
+        // What the server has of it ends too.
+        let end = format!("select count(pg_terminate_backend(pid)) {waiting}");
+        assert_eq!(number(&other, &end).await, 1);
+        other.rollback().await.expect("let go");
+        assert_eq!(changes(&url).await, i64::from(at), "it was cut short");
         starts(&url).await;
-        cut_short += i64::from(made < changes(&url).await);
+        assert!(changes(&url).await > i64::from(at), "and done");
     }
-    assert!(cut_short > 0, "none was killed in the middle");
 }

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::wait::until;
+
 /// A call, as it arrived.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
@@ -77,9 +79,7 @@ impl ModelServer {
 
     /// Waits until it was called so often for an answer.
     pub(crate) async fn wait_for_chats(&self, count: usize) {
-        while self.chats().len() < count {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until("the model is asked", async || self.chats().len() >= count).await;
     }
 }
 

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::harness::{Caller, Server, command};
 use crate::model_server::ModelServer;
+use crate::wait::until;
 
 /// Much longer than it takes: only what hangs reaches it.
 const NEVER: Duration = Duration::from_mins(2);
@@ -127,18 +128,11 @@ async fn ten_times_the_turns_that_fit_are_told_so_at_once_and_cost_nothing() {
 
 /// A place is free a moment after its answer has ended.
 async fn all_places_are_free(caller: &Caller) {
-    let free = async {
-        while !caller
-            .get("/metrics")
-            .await
-            .text
-            .contains("\nturns_running 0\n")
-        {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    let freed = tokio::time::timeout(NEVER, free).await;
-    freed.expect("every place is given back");
+    until("every place is given back", async || {
+        let metrics = caller.get("/metrics").await.text;
+        metrics.contains("\nturns_running 0\n")
+    })
+    .await;
 }
 
 #[tokio::test]

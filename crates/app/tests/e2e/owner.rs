@@ -6,6 +6,7 @@ use testkit::servers::Postgres;
 use crate::cli::{run, text};
 use crate::harness::Server;
 use crate::model_server::ModelServer;
+use crate::wait::until;
 
 /// Notes as whom a session is made and an entry of the index is written.
 const WATCH: &str = "
@@ -74,9 +75,7 @@ async fn an_owner_is_refused_or_acts_without_its_powers() {
     ada.chat(&session, "My lucky number is 7.").await;
     let profile = ada.default_profile().await;
     ada.wait_for_memories(&profile, 1).await;
-    while seen(&admin).await.len() < 2 {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    until("two are seen", async || seen(&admin).await.len() >= 2).await;
     let runtime = ["chat_sessions by mc_app", "memory_vectors by mc_worker"];
     assert_eq!(seen(&admin).await, runtime);
     let log = text(&server.log());

@@ -11,6 +11,7 @@ use testkit::qdrant_server::QdrantServer;
 use crate::cli::{run, text};
 use crate::harness::{Caller, Server, id};
 use crate::model_server::ModelServer;
+use crate::wait::until;
 
 async fn serve(model: &ModelServer, qdrant: &QdrantServer) -> Server {
     Server::start(&[
@@ -197,6 +198,33 @@ async fn another_embedding_model_is_refused_until_the_index_is_made_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn another_embedding_model_is_found_out_when_the_server_is_met_later() {
+    let model = ModelServer::start().await;
+    let mut qdrant = QdrantServer::start();
+    let server = serve(&model, &qdrant).await;
+    let mut ada = server.sign_up("ada").await;
+    let (profile, session) = (ada.default_profile().await, ada.session("normal").await);
+    ada.chat(&session, "My dog is called Rex.").await;
+    ada.wait_for_memories(&profile, 1).await;
+    until_found(&ada, &profile, "dog", "called Rex.").await;
+
+    qdrant.stop();
+    let newer = [("OPENAI_EMBEDDING_MODEL", "newer")];
+    let server = server.restart_with(&newer).await;
+    ada.base.clone_from(&server.base);
+    qdrant.restart();
+    until("the operator is told", async || {
+        let ready = ada.get("/readyz").await;
+        ready.status == StatusCode::OK && ready.text.contains("run `memorychat reindex`")
+    })
+    .await;
+    let answer = ada.chat(&session, "What is my dog called?").await;
+    assert_eq!(answer["recall"], "failed", "{answer}");
+    assert_eq!(qdrant.collections(), ["memorychat-1"], "as it was");
+    assert_eq!(qdrant.total(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_point_that_names_another_owner_is_in_no_prompt_and_is_told() {
     let model = ModelServer::start().await;
     let qdrant = QdrantServer::start();
@@ -226,13 +254,10 @@ async fn a_point_that_names_another_owner_is_in_no_prompt_and_is_told() {
     let body = json!({"content": "My dog is called Max."});
     let path = format!("{memories}/{memory}");
     ada.patch(&path, &body).await.expect(StatusCode::OK);
-    for _ in 0..100 {
-        if ada.get("/readyz").await.text.contains("wrong owner") {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("nobody is told: {}", ada.get("/readyz").await.text);
+    until("the operator is told", async || {
+        ada.get("/readyz").await.text.contains("wrong owner")
+    })
+    .await;
 }
 
 /// Makes every memory an hour old.

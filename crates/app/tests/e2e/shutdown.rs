@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::harness::Server;
 use crate::model_server::ModelServer;
+use crate::wait::until;
 
 /// Far less than it would take to wait for what runs, and far more than the few seconds that are promised.
 pub(crate) const IN_TIME: Duration = Duration::from_secs(20);
@@ -154,15 +155,12 @@ async fn a_question_whose_end_comes_after_the_signal_is_refused() {
 
 /// Waits until nobody new is let in.
 async fn is_closed(server: &Server) {
-    while server
-        .anonymous()
-        .request(Method::GET, "/healthz")
-        .send()
-        .await
-        .is_ok()
-    {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until("the port is closed", async || {
+        let stranger = server.anonymous();
+        let answer = stranger.request(Method::GET, "/healthz").send();
+        answer.await.is_err()
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -1,13 +1,12 @@
 //! Commits that are cut off or aborted.
 
-use std::time::Duration;
-
 use reqwest::StatusCode;
 use sea_orm::{ConnectionTrait, Database, DbBackend, Statement, TransactionTrait};
 use serde_json::json;
 use testkit::cutter::Cut;
 
 use super::{Stage, stored, turns};
+use crate::wait::until;
 
 #[tokio::test]
 async fn a_commit_that_is_cut_off_counts_once_or_not_at_all() {
@@ -99,7 +98,7 @@ async fn a_request_that_a_deadlock_has_aborted_is_done_again() {
     let crossed = async {
         let waiting = "select exists (select 1 from pg_locks where not granted)";
         let waiting = Statement::from_string(DbBackend::Postgres, waiting);
-        let is_waiting = async || {
+        until("it waits for a lock", async || {
             let row = other
                 .query_one_raw(waiting.clone())
                 .await
@@ -107,10 +106,8 @@ async fn a_request_that_a_deadlock_has_aborted_is_done_again() {
             row.expect("a row")
                 .try_get_by_index::<bool>(0)
                 .expect("a truth value")
-        };
-        while !is_waiting().await {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        })
+        .await;
         run("select 1 from mc.chat_sessions for update; commit").await;
     };
     let (answer, ()) = tokio::join!(asked, crossed);

@@ -12,6 +12,7 @@ use testkit::servers::Postgres;
 
 use super::{Stage, stored, turns};
 use crate::harness::{Caller, Server, command};
+use crate::wait::until;
 
 /// Somebody who keeps every session locked for four seconds, from when this returns.
 async fn lock(postgres: &Arc<Postgres>) -> JoinHandle<()> {
@@ -44,9 +45,10 @@ async fn a_lock_that_is_held_for_long_is_waited_out_by_an_answer_and_told_to_a_q
     let body = json!({"message": format!("[slow] {words}")});
     let asked = ada.send(ada.request(Method::POST, &path).json(&body));
     let locked = async {
-        while stored(&ada, &session).await.is_empty() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until("the question is stored", async || {
+            !stored(&ada, &session).await.is_empty()
+        })
+        .await;
         lock(&stage.postgres).await
     };
     let (answer, held) = tokio::join!(asked, locked);

@@ -5,7 +5,6 @@ mod locks;
 mod outages;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -14,6 +13,7 @@ use testkit::servers::Postgres;
 
 use crate::harness::{Caller, Server, command};
 use crate::model_server::ModelServer;
+use crate::wait::until;
 
 /// A database, and a server that reaches it through a wire that can be cut. Nobody works on jobs, so that
 /// every commit is the request's.
@@ -79,12 +79,8 @@ fn turns(count: usize) -> Vec<(String, String)> {
 }
 
 async fn is_found_again(ada: &Caller) {
-    let back = Instant::now();
-    while ada.get("/api/v1/auth/me").await.status != StatusCode::OK {
-        assert!(
-            back.elapsed() < Duration::from_secs(10),
-            "it is found again"
-        );
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    until("the database is found again", async || {
+        ada.get("/api/v1/auth/me").await.status == StatusCode::OK
+    })
+    .await;
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Stage, is_found_again, stored, turns};
 use crate::harness::Caller;
+use crate::wait::until;
 
 #[tokio::test]
 async fn a_database_that_dies_and_comes_back_is_found_again() {
@@ -154,12 +155,12 @@ async fn answers_under_way_fail_with_the_database_and_nothing_is_half() {
     let cut = [("user", "complete"), ("assistant", "interrupted")];
     let cut = cut.map(|(role, status)| (role.to_owned(), status.to_owned()));
     for session in &sessions {
-        let mut messages = stored(&ada, session).await;
-        while messages.iter().any(|(_, status)| status == "streaming") {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            messages = stored(&ada, session).await;
-        }
-        assert_eq!(messages, cut);
+        until("the answer is given up", async || {
+            let messages = stored(&ada, session).await;
+            messages.iter().all(|(_, status)| status != "streaming")
+        })
+        .await;
+        assert_eq!(stored(&ada, session).await, cut);
         ada.chat(session, "Are you well?").await;
         assert_eq!(
             stored(&ada, session).await,
@@ -194,14 +195,14 @@ async fn open_transactions_die_with_the_database_and_leave_nothing() {
     other.execute_unprepared(hold).await.expect("held");
     let asked = futures::future::join_all(sessions.iter().map(ask));
     let killed = async {
-        let waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'";
+        let waiting = "select count(distinct pid) from pg_locks where not granted";
         let waiting = Statement::from_string(DbBackend::Postgres, waiting);
-        let mut count = 0_i64;
-        while count < 4 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+        until("all four wait", async || {
             let row = other.query_one_raw(waiting.clone()).await.expect("asked");
-            count = row.expect("a row").try_get_by_index(0).expect("a number");
-        }
+            let count = row.expect("a row").try_get_by_index::<i64>(0);
+            count.expect("a number") == 4
+        })
+        .await;
         stage.postgres.crash();
     };
     let (answers, ()) = futures::join!(asked, killed);

@@ -78,6 +78,26 @@ async fn two_that_start_at_once_on_an_empty_database_do_not_collide() {
 }
 
 #[tokio::test]
+async fn one_that_starts_leaves_the_answers_of_the_other_alone() {
+    let Some(installation) = Installation::start().await else {
+        return;
+    };
+    let one = installation.replica(&[]).await;
+    let ada = one.sign_up("ada").await;
+    let session = ada.session("normal").await;
+    let path = format!("/api/v1/chat/{session}/stream");
+    let long = json!({"message": format!("[slow] {}", "word ".repeat(1500))});
+    let asked = ada.request(Method::POST, &path).json(&long).send();
+    let _stream = asked.await.expect("a stream");
+    let two = installation.replica(&[]).await;
+    let ada_there = at(&ada, &two);
+    let stored = messages(&ada_there, &session).await;
+    assert_eq!(stored[1]["status"], "streaming", "{stored:?}");
+    let busy = ada_there.post(&path, &json!({"message": "And?"})).await;
+    busy.is_problem(409, "session_busy");
+}
+
+#[tokio::test]
 async fn one_serves_before_it_has_found_all_that_its_index_lacks() {
     let Some(installation) = Installation::start().await else {
         return;
@@ -101,7 +121,8 @@ async fn one_serves_before_it_has_found_all_that_its_index_lacks() {
         )
         .await
         .expect("held");
-    let two = installation.replica(&[]).await;
+    let two = installation.replica(&[("MEMORYCHAT_COMPARE_MINUTES", "0")]);
+    let two = two.await;
     let waiting = "select count(*) from pg_locks where locktype = 'advisory' and not granted";
     installation.wait_for_count(waiting, 1).await;
     at(&ada, &two).get(&path).await.expect_ok();

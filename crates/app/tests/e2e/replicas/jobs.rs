@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{Installation, at, metric, output};
 use crate::harness::{Caller, Server, command, id};
 use crate::shutdown::IN_TIME;
+use crate::wait::until;
 
 const PENDING: &str = "select count(*) from outbox where state = 'pending'";
 const DEAD: &str = "select count(*) from outbox where state = 'dead'";
@@ -330,11 +331,8 @@ fn extractions(installation: &Installation) -> usize {
 }
 
 async fn wait_for_extractions(installation: &Installation, count: usize) {
-    for _ in 0..600 {
-        if extractions(installation) >= count {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("no {count} extractions in time");
+    until("so many are learned from", async || {
+        extractions(installation) >= count
+    })
+    .await;
 }

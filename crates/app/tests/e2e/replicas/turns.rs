@@ -11,6 +11,7 @@ use serde_json::json;
 use super::{Installation, at, messages, metric};
 use crate::harness::Caller;
 use crate::model_server::ModelServer;
+use crate::wait::until;
 
 /// Was it in the prompt of the newest answer?
 fn model_saw(model: &ModelServer, words: &str) -> bool {
@@ -251,11 +252,11 @@ async fn without_redis_incognito_says_so_and_everything_else_goes_on() {
     let late = installation.replica(&[]).await;
     let ada = at(&ada, &late);
     installation.redis.start_again();
-    let begun = std::time::Instant::now();
-    while ada.post("/api/v1/sessions", &body).await.status != StatusCode::CREATED {
-        assert!(begun.elapsed().as_secs() < 20, "it never came back");
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    until("Redis is back", async || {
+        let made = ada.post("/api/v1/sessions", &body).await;
+        made.status == StatusCode::CREATED
+    })
+    .await;
     let gone = ada.post(&path, &json!({"message": "Hello?"})).await;
     gone.is_problem(404, "session_not_found");
 }
