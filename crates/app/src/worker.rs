@@ -29,7 +29,7 @@ const PACE: Duration = Duration::from_millis(100);
 const LOGINS: u32 = 500;
 
 /// How long to wait after an index that could not be compared.
-const COMPARE_AGAIN: Duration = Duration::from_mins(1);
+const COMPARE_AGAIN: Duration = Duration::from_secs(15);
 
 /// How long to wait before what panicked is begun again.
 const AFTER_PANIC: Duration = Duration::from_secs(1);

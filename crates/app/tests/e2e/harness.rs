@@ -13,6 +13,7 @@ use testkit::qdrant_server::QdrantServer;
 use testkit::servers::Postgres;
 
 use crate::model_server::ModelServer;
+use crate::wait::ends_well;
 
 /// A running `memorychat` with a data folder of its own.
 pub(crate) struct Server {
@@ -185,7 +186,7 @@ impl Server {
 
     /// Waits for its end; tells whether it ended well.
     pub(crate) fn wait(&mut self) -> bool {
-        self.child.wait().expect("reaped").success()
+        ends_well(&mut self.child)
     }
 
     /// Sends it a signal, such as `-HUP`.

@@ -214,8 +214,10 @@ async fn another_embedding_model_is_found_out_when_the_server_is_met_later() {
     ada.base.clone_from(&server.base);
     qdrant.restart();
     until("the operator is told", async || {
-        let ready = ada.get("/readyz").await;
-        ready.status == StatusCode::OK && ready.text.contains("run `memorychat reindex`")
+        let log = text(&server.log());
+        log.lines().any(|line| {
+            line.contains("cannot be compared") && line.contains("run `memorychat reindex`")
+        })
     })
     .await;
     let answer = ada.chat(&session, "What is my dog called?").await;

@@ -21,6 +21,7 @@ use testkit::servers::Postgres;
 
 use crate::harness::{Caller, Server, command, signal};
 use crate::model_server::ModelServer;
+use crate::wait::ends_well;
 
 /// What all replicas of a test share. Nothing else tells two of them that they belong together.
 struct Installation {
@@ -170,7 +171,7 @@ impl Worker {
 
     /// Waits for its end; tells whether it ended well.
     fn wait(&mut self) -> bool {
-        self.child.wait().expect("reaped").success()
+        ends_well(&mut self.child)
     }
 
     /// `kill -9`, at once.
