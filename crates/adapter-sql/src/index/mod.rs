@@ -228,11 +228,11 @@ impl MemoryIndex for SqlMemoryIndex {
         }
         let _turn = self.turn(scope).await;
         let tx = self.write(scope).await?;
-        rows::delete(&tx, scope, memories)
-            .await
-            .map_err(unavailable)?;
-        // Raised even if no row was left: they go with their memories, of which nobody is told.
+        // First, as for whoever else writes; and also if no row is left, as they go with their memories, of
+        // which nobody is told.
         let revision = rows::next_revision(&tx, scope).await.map_err(unavailable)?;
+        let deleted = rows::delete(&tx, scope, memories).await;
+        deleted.map_err(unavailable)?;
         commit(tx).await?;
         match (revision, memories) {
             (Some(revision), Some(memories)) => {
