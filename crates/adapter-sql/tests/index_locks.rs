@@ -1,4 +1,5 @@
 //! The embedded index on Postgres: who waits for whom.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

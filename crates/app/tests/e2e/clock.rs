@@ -190,9 +190,8 @@ async fn a_running_turn_ends_well_whichever_way_the_clock_jumps() {
             }
         }
         assert!(received.trim_end().ends_with("[DONE]"), "{received}");
-        let path = format!("/api/v1/sessions/{session}/messages");
-        let messages = ada.get(&path).await.expect(StatusCode::OK);
-        assert_eq!(messages[1]["status"], "complete", "{ahead}: {messages}");
+        let messages = ada.messages(&session).await;
+        assert_eq!(messages[1]["status"], "complete", "{ahead}: {messages:?}");
     }
 }
 

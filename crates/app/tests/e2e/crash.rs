@@ -4,21 +4,19 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::harness::Server;
+use crate::harness::{Caller, Server};
 use crate::model_server::ModelServer;
 use crate::wait::until;
 
-async fn messages(caller: &crate::harness::Caller, session: &str) -> Vec<Value> {
-    let path = format!("/api/v1/sessions/{session}/messages");
-    caller
-        .get(&path)
-        .await
-        .expect(StatusCode::OK)
-        .as_array()
-        .expect("array")
-        .clone()
+/// Asks for a stream, and hangs up after its first bytes.
+async fn ask_and_leave(caller: &Caller, session: &str) {
+    let body = json!({"message": "[slow] one two three four five six"});
+    let path = format!("/api/v1/chat/{session}/stream");
+    let asked = caller.request(Method::POST, &path).json(&body).send();
+    let mut stream = asked.await.expect("stream").bytes_stream();
+    stream.next().await.expect("first").expect("bytes");
 }
 
 /// A server that soon gives up what another one, or its own former life, does not go on with.
@@ -59,11 +57,11 @@ async fn killed_during_a_stream_the_question_stays_and_the_answer_is_marked() {
 
     // A server that is alone sees at its start what was cut off; one of several waits for a sign of life.
     until("the answer is given up", async || {
-        let stored = messages(&ada, &session).await;
+        let stored = ada.messages(&session).await;
         stored.last().is_some_and(|m| m["status"] != "streaming")
     })
     .await;
-    let stored = messages(&ada, &session).await;
+    let stored = ada.messages(&session).await;
     let shape: Vec<_> = stored
         .iter()
         .map(|m| (m["role"].as_str(), m["status"].as_str()))
@@ -91,7 +89,7 @@ async fn killed_during_a_stream_the_question_stays_and_the_answer_is_marked() {
     assert_eq!(answer["user_message"]["id"], stored[2]["id"]);
     let whole = format!("You said: {}", body["message"].as_str().expect("text"));
     assert_eq!(answer["content"], whole);
-    let stored = messages(&ada, &session).await;
+    let stored = ada.messages(&session).await;
     assert_eq!(stored.len(), 4, "{stored:?}");
     assert_eq!(stored[3], answer["assistant_message"]);
     // The session goes on.
@@ -127,7 +125,7 @@ async fn killed_between_turn_and_learning_nothing_is_lost_or_doubled() {
         metrics.lines().any(|line| line == "jobs_dead 0"),
         "{metrics}"
     );
-    for message in messages(&ada, &session).await {
+    for message in ada.messages(&session).await {
         assert_eq!(message["status"], "complete");
     }
 }
@@ -156,19 +154,13 @@ async fn a_signal_lets_a_turn_end_that_nobody_listens_to() {
     let mut server = Server::with_model(&model).await;
     let mut ada = server.sign_up("ada").await;
     let session = ada.session("normal").await;
-    let body = json!({"message": "[slow] one two three four five six seven eight nine ten"});
-    let request = ada
-        .request(Method::POST, &format!("/api/v1/chat/{session}/stream"))
-        .json(&body);
-    let mut stream = request.send().await.expect("stream").bytes_stream();
-    stream.next().await.expect("first").expect("bytes");
-    drop(stream);
+    ask_and_leave(&ada, &session).await;
     server.terminate();
     let stopped = tokio::task::spawn_blocking(move || server.wait().then_some(server));
     let server = stopped.await.expect("joined").expect("it ended well");
     let server = server.restart_after_kill().await;
     ada.base.clone_from(&server.base);
-    let stored = messages(&ada, &session).await;
+    let stored = ada.messages(&session).await;
     assert_eq!(stored[1]["status"], "complete", "{stored:?}");
 }
 
@@ -178,19 +170,13 @@ async fn a_client_that_hangs_up_does_not_lose_its_answer() {
     let server = Server::with_model(&model).await;
     let ada = server.sign_up("ada").await;
     let session = ada.session("normal").await;
-    let body = json!({"message": "[slow] one two three four five six"});
-    let request = ada
-        .request(Method::POST, &format!("/api/v1/chat/{session}/stream"))
-        .json(&body);
-    let mut stream = request.send().await.expect("stream").bytes_stream();
-    stream.next().await.expect("first").expect("bytes");
-    drop(stream);
+    ask_and_leave(&ada, &session).await;
     until("the answer is whole", async || {
-        let stored = messages(&ada, &session).await;
+        let stored = ada.messages(&session).await;
         stored.len() == 2 && stored[1]["status"] == "complete"
     })
     .await;
-    let stored = messages(&ada, &session).await;
+    let stored = ada.messages(&session).await;
     let content = stored[1]["content"].as_str().expect("content");
     assert!(content.ends_with("six"), "{content}");
 }

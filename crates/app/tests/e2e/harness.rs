@@ -425,6 +425,13 @@ impl Caller {
             .expect(StatusCode::OK)
     }
 
+    /// The stored messages of a session, oldest first.
+    pub(crate) async fn messages(&self, session: &str) -> Vec<Value> {
+        let path = format!("/api/v1/sessions/{session}/messages");
+        let messages = self.get(&path).await.expect(StatusCode::OK);
+        messages.as_array().expect("array").clone()
+    }
+
     /// The texts of a profile's memories, newest first.
     pub(crate) async fn memories(&self, profile: &str) -> Vec<String> {
         let path = format!("/api/v1/memory-profiles/{profile}/memories");

@@ -36,16 +36,22 @@ async fn until_found(caller: &Caller, profile: &str, query: &str, text: &str) ->
     panic!("not found in time: {} {}", answer.status, answer.text);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn chat_goes_on_without_its_index_and_says_so() {
-    let model = ModelServer::start().await;
-    let mut qdrant = QdrantServer::start();
-    let server = serve(&model, &qdrant).await;
+/// A user whose dog is known and found, her profile and a session.
+async fn ada_with_a_dog(server: &Server) -> (Caller, String, String) {
     let ada = server.sign_up("ada").await;
     let (profile, session) = (ada.default_profile().await, ada.session("normal").await);
     ada.chat(&session, "My dog is called Rex.").await;
     ada.wait_for_memories(&profile, 1).await;
     until_found(&ada, &profile, "dog", "called Rex.").await;
+    (ada, profile, session)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chat_goes_on_without_its_index_and_says_so() {
+    let model = ModelServer::start().await;
+    let mut qdrant = QdrantServer::start();
+    let server = serve(&model, &qdrant).await;
+    let (ada, profile, session) = ada_with_a_dog(&server).await;
     let answer = ada.chat(&session, "What is my dog called?").await;
     assert_eq!(answer["recall"], "done", "{answer}");
     assert!(
@@ -105,11 +111,7 @@ async fn an_index_that_forgot_everything_is_filled_at_the_next_start() {
     let model = ModelServer::start().await;
     let qdrant = QdrantServer::start();
     let server = serve(&model, &qdrant).await;
-    let mut ada = server.sign_up("ada").await;
-    let (profile, session) = (ada.default_profile().await, ada.session("normal").await);
-    ada.chat(&session, "My dog is called Rex.").await;
-    ada.wait_for_memories(&profile, 1).await;
-    until_found(&ada, &profile, "dog", "called Rex.").await;
+    let (mut ada, profile, _) = ada_with_a_dog(&server).await;
     // Comparing leaves alone what changed less than a minute ago; here it was learned long ago.
     age_memories(&server).await;
     qdrant.lose_last_writes(usize::MAX);
@@ -142,11 +144,7 @@ async fn a_reindex_beside_the_server_is_not_felt() {
     let model = ModelServer::start().await;
     let qdrant = QdrantServer::start();
     let server = serve(&model, &qdrant).await;
-    let ada = server.sign_up("ada").await;
-    let (profile, session) = (ada.default_profile().await, ada.session("normal").await);
-    ada.chat(&session, "My dog is called Rex.").await;
-    ada.wait_for_memories(&profile, 1).await;
-    until_found(&ada, &profile, "dog", "called Rex.").await;
+    let (ada, profile, session) = ada_with_a_dog(&server).await;
 
     let mut reindex = pin!(beside(&server, &["reindex"], &[]));
     let path = format!("/api/v1/memory-profiles/{profile}/memories/search");
@@ -174,11 +172,7 @@ async fn another_embedding_model_is_refused_until_the_index_is_made_anew() {
     let model = ModelServer::start().await;
     let qdrant = QdrantServer::start();
     let mut server = serve(&model, &qdrant).await;
-    let mut ada = server.sign_up("ada").await;
-    let (profile, session) = (ada.default_profile().await, ada.session("normal").await);
-    ada.chat(&session, "My dog is called Rex.").await;
-    ada.wait_for_memories(&profile, 1).await;
-    until_found(&ada, &profile, "dog", "called Rex.").await;
+    let (mut ada, profile, _) = ada_with_a_dog(&server).await;
     assert!(server.stop());
 
     let newer = [("OPENAI_EMBEDDING_MODEL", "newer")];
@@ -202,11 +196,7 @@ async fn another_embedding_model_is_found_out_when_the_server_is_met_later() {
     let model = ModelServer::start().await;
     let mut qdrant = QdrantServer::start();
     let server = serve(&model, &qdrant).await;
-    let mut ada = server.sign_up("ada").await;
-    let (profile, session) = (ada.default_profile().await, ada.session("normal").await);
-    ada.chat(&session, "My dog is called Rex.").await;
-    ada.wait_for_memories(&profile, 1).await;
-    until_found(&ada, &profile, "dog", "called Rex.").await;
+    let (mut ada, _, session) = ada_with_a_dog(&server).await;
 
     qdrant.stop();
     let newer = [("OPENAI_EMBEDDING_MODEL", "newer")];
@@ -231,11 +221,8 @@ async fn a_point_that_names_another_owner_is_in_no_prompt_and_is_told() {
     let model = ModelServer::start().await;
     let qdrant = QdrantServer::start();
     let server = serve(&model, &qdrant).await;
-    let (ada, bob) = (server.sign_up("ada").await, server.sign_up("bob").await);
-    let (profile, session) = (ada.default_profile().await, ada.session("normal").await);
-    ada.chat(&session, "My dog is called Rex.").await;
-    ada.wait_for_memories(&profile, 1).await;
-    until_found(&ada, &profile, "dog", "called Rex.").await;
+    let (ada, profile, _) = ada_with_a_dog(&server).await;
+    let bob = server.sign_up("bob").await;
     let memories = format!("/api/v1/memory-profiles/{profile}/memories");
     let listed = ada.get(&memories).await.expect(StatusCode::OK);
     let memory = id(&listed[0]);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use reqwest::{Method, StatusCode};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -65,15 +65,14 @@ async fn fifty_open_streams_are_told_and_what_there_is_of_their_answers_is_store
     let server = server.restart_after_kill().await;
     ada.base.clone_from(&server.base);
     for session in sessions {
-        let path = format!("/api/v1/sessions/{session}/messages");
-        let messages = ada.get(&path).await.expect(StatusCode::OK);
+        let messages = ada.messages(&session).await;
         assert_eq!(messages[0]["status"], "complete");
-        assert_eq!(messages[1]["status"], "interrupted", "{messages}");
+        assert_eq!(messages[1]["status"], "interrupted", "{messages:?}");
         let partial = messages[1]["content"].as_str().expect("content");
         assert!(partial.starts_with("You said: [slow] word"), "{partial}");
         // It was stored by who wrote it, not found at the start and marked.
         let finish = &messages[1]["metadata"]["finish_reason"];
-        assert_eq!(*finish, "interrupted", "{messages}");
+        assert_eq!(*finish, "interrupted", "{messages:?}");
     }
 }
 
@@ -107,9 +106,7 @@ async fn who_waits_for_the_first_word_is_told_and_keeps_the_question() {
     let server = server.restart_after_kill().await;
     ada.base.clone_from(&server.base);
     for session in sessions {
-        let path = format!("/api/v1/sessions/{session}/messages");
-        let messages = ada.get(&path).await.expect(StatusCode::OK);
-        let messages = messages.as_array().expect("array");
+        let messages = ada.messages(&session).await;
         assert_eq!(messages.len(), 1, "{messages:?}");
         assert_eq!(messages[0]["status"], "complete");
     }

@@ -143,14 +143,8 @@ async fn a_streamed_turn() {
         (&json!(false), &json!("error"), &json!("model_interrupted"))
     );
     assert!(last["error"].is_string());
-    let stored = ada
-        .get(&format!("/api/v1/sessions/{session}/messages"))
-        .await
-        .json();
-    assert_eq!(
-        stored.as_array().and_then(|m| m.last()).expect("messages")["status"],
-        "interrupted"
-    );
+    let stored = ada.messages(&session).await;
+    assert_eq!(stored.last().expect("messages")["status"], "interrupted");
 }
 
 #[tokio::test]

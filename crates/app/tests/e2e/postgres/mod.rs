@@ -61,16 +61,9 @@ impl Stage {
 }
 
 async fn stored(caller: &Caller, session: &str) -> Vec<(String, String)> {
-    let path = format!("/api/v1/sessions/{session}/messages");
-    let messages = caller.get(&path).await.expect(StatusCode::OK);
     let text = |value: &Value| value.as_str().expect("text").to_owned();
     let shape = |message: &Value| (text(&message["role"]), text(&message["status"]));
-    messages
-        .as_array()
-        .expect("array")
-        .iter()
-        .map(shape)
-        .collect()
+    caller.messages(session).await.iter().map(shape).collect()
 }
 
 fn turns(count: usize) -> Vec<(String, String)> {

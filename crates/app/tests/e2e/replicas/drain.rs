@@ -4,7 +4,7 @@ use reqwest::{Method, StatusCode};
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::json;
 
-use super::{Installation, at, messages, output};
+use super::{Installation, at, output};
 use crate::harness::command;
 
 #[tokio::test]
@@ -29,7 +29,7 @@ async fn one_ends_its_streams_and_stops_while_the_other_serves() {
     assert!(stopping.await.expect("joined"), "it ended well");
     // What was begun there goes on here.
     ada_there.chat(&sessions[0], "And?").await;
-    let stored = messages(&ada_there, &sessions[0]).await;
+    let stored = ada_there.messages(&sessions[0]).await;
     assert_eq!(stored.len(), 4);
     assert!(
         stored.iter().all(|m| m["status"] == "complete"),
@@ -91,7 +91,7 @@ async fn one_that_starts_leaves_the_answers_of_the_other_alone() {
     let _stream = asked.await.expect("a stream");
     let two = installation.replica(&[]).await;
     let ada_there = at(&ada, &two);
-    let stored = messages(&ada_there, &session).await;
+    let stored = ada_there.messages(&session).await;
     assert_eq!(stored[1]["status"], "streaming", "{stored:?}");
     let busy = ada_there.post(&path, &json!({"message": "And?"})).await;
     busy.is_problem(409, "session_busy");

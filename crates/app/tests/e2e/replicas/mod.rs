@@ -9,11 +9,9 @@ mod turns;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use reqwest::StatusCode;
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement,
 };
-use serde_json::Value;
 use tempfile::TempDir;
 use testkit::qdrant_server::QdrantServer;
 use testkit::redis_server::Redis;
@@ -204,13 +202,6 @@ fn at(caller: &Caller, server: &Server) -> Caller {
         base: server.base.clone(),
         ..caller.clone()
     }
-}
-
-/// The stored messages of a session.
-async fn messages(caller: &Caller, session: &str) -> Vec<Value> {
-    let path = format!("/api/v1/sessions/{session}/messages");
-    let messages = caller.get(&path).await.expect(StatusCode::OK);
-    messages.as_array().expect("an array").clone()
 }
 
 /// The number behind a name in `/metrics`.

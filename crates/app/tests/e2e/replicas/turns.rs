@@ -8,7 +8,7 @@ use reqwest::{Method, StatusCode};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde_json::json;
 
-use super::{Installation, at, messages, metric};
+use super::{Installation, at, metric};
 use crate::harness::Caller;
 use crate::model_server::ModelServer;
 use crate::wait::until;
@@ -38,8 +38,8 @@ async fn a_session_made_on_one_goes_on_at_the_other() {
     ada.chat(&session, "My dog is called Rex.").await;
     ada_there.chat(&session, "Good morning!").await;
     assert!(model_saw(&installation.model, "My dog is called Rex."));
-    assert_eq!(messages(&ada, &session).await.len(), 6);
-    assert_eq!(messages(&ada_there, &session).await.len(), 6);
+    assert_eq!(ada.messages(&session).await.len(), 6);
+    assert_eq!(ada_there.messages(&session).await.len(), 6);
 
     ada_there.wait_for_memories(&profile, 1).await;
     let fresh = ada_there.session("normal").await;
@@ -85,7 +85,7 @@ async fn a_message_sent_to_both_at_once_is_asked_once_and_answered_by_both() {
         }
     }
     assert_eq!(installation.model.chats().len(), 1);
-    assert_eq!(messages(&ada_there, &session).await.len(), 2);
+    assert_eq!(ada_there.messages(&session).await.len(), 2);
     installation
         .wait_for_count("select count(*) from memories", 1)
         .await;
@@ -130,7 +130,7 @@ async fn an_incognito_session_goes_on_at_the_other_and_leaves_nothing() {
     assert!(model_saw(&installation.model, CANARY), "it goes on there");
     ada.chat(&session, "And what did you say?").await;
     assert!(model_saw(&installation.model, "What did I say?"));
-    assert!(messages(&ada_there, &session).await.is_empty());
+    assert!(ada_there.messages(&session).await.is_empty());
 
     // A second user has no way to it, wherever they ask.
     let eve = two.sign_up("eve").await;
