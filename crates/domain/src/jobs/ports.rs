@@ -83,7 +83,7 @@ pub trait Maintenance: Send + Sync {
     /// in the index (with their vector where `with_vectors`), or that were given up again later; and all
     /// [`Sweep`](super::JobKind::Sweep) jobs. How many there were.
     async fn forget_settled(&self, with_vectors: bool) -> Result<u64, StoreError>;
-    /// Removes at most `limit` log-ins that expired before that moment; how many.
+    /// Removes at most `limit` log-ins that expired before that moment, the oldest first; how many.
     async fn remove_ended_logins(
         &self,
         before: OffsetDateTime,

@@ -72,7 +72,8 @@ enum Good {
 impl Reindexer {
     /// Compares a bounded number of rows and entries, mends what differs, and tells where to go on.
     /// A round from [`Place::Start`] to [`Place::End`] sees everything; at its end, jobs are enqueued
-    /// for what was missing, and those are forgotten that were given up and are moot now. Idempotent; any number of processes may do it at once.
+    /// for what was missing, and those are forgotten that were given up and are moot now. Idempotent;
+    /// any number of processes may do it at once.
     pub async fn reconcile(&self, place: Place) -> Result<(Place, Reconciled), IndexingError> {
         match place {
             Place::Start => self.profiles_after(None, Good::Leave).await,

@@ -142,7 +142,10 @@ impl Maintenance for InMemoryStore {
         let remove = |state: &mut State| {
             let logins = state.logins.iter();
             let ended = logins.filter(|login| login.expires_at < before);
-            let ended: Vec<_> = ended.take(limit as usize).map(|login| login.id).collect();
+            let mut ended: Vec<_> = ended.map(|login| (login.expires_at, login.id)).collect();
+            ended.sort();
+            ended.truncate(limit as usize);
+            let ended: Vec<_> = ended.into_iter().map(|(_, id)| id).collect();
             count_removed(&mut state.logins, |login| ended.contains(&login.id))
         };
         Ok(self.change(remove).await)
