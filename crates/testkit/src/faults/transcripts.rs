@@ -31,12 +31,10 @@ impl FaultyTranscripts {
 
     /// From now on somebody else writes to this database while turns are asked for or kept, and whoever
     /// holds it meanwhile fails the test. Removing turns is part of what is being written.
-    #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     pub fn write_meanwhile(&self, store: Arc<dyn Store>) {
         *self.meanwhile.lock().unwrap() = Some(store);
     }
 
-    #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     async fn called(&self) -> Result<(), TranscriptError> {
         self.calls.check(TranscriptError::Unavailable)?;
         let store = self.meanwhile.lock().unwrap().clone();
